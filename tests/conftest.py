@@ -201,7 +201,8 @@ _SUITE = {
 _OF_DUCKLAKE = {
     *("test_conformance", "test_conformance_seeds", "test_conformance_values"),
     *("test_materialization", "test_warehouse_api", "test_leftovers"),
-    *("test_snapshot", "test_functions"),
+    *("test_snapshot", "test_functions", "test_incremental", "test_incremental_columns"),
+    *("test_partitions", "test_exports"),
 }
 
 _SAMPLE_OF_MARIADB = {"publish", "cancel", "error_line", "type_change"}

@@ -220,9 +220,6 @@ SPARK = TargetType(
     },
 )
 
-#: Why no table is added to on MariaDB yet.
-_WITH_RECORD = "a build replaces the whole table there"
-
 MARIADB = TargetType(
     "mariadb",
     "dagster_models.warehouses.mariadb.session",
@@ -244,8 +241,7 @@ MARIADB = TargetType(
     extra="mariadb",
     own_schemas="dagster_models_stage_",
     lacks={
-        "incremental": _WITH_RECORD,
-        "snapshot": _WITH_RECORD,
+        "snapshot": "what closes and adds versions has not been written for MariaDB yet",
         "function": "a function of MariaDB returns one value, and never a table",
         "custom": "its code builds in a transaction, and MariaDB commits before each new table",
         "statements": "MariaDB commits before and after many of them, and the rest is then done",

@@ -22,14 +22,19 @@ class ValueForms:
     ``exponents`` says whether a large number may be written with one. ``not_finite`` maps what
     Python calls such a number to the warehouse's word.
 
-    ``is_zoned`` is the condition that a moment has a time zone, and ``is_real`` that a number has
-    the type whose literals are no doubles; "" where the warehouse compares it with a literal as
-    with another value of its type. ``matches`` is the condition that a text has a part which a
-    regular expression describes, in which a dot is any character.
+    ``is_zoned`` is the condition that a moment has a time zone, "" where none has: each is of UTC.
+    ``is_real`` is the condition that a number has the type whose literals are no doubles; "" where
+    the warehouse compares it with a literal as with another value of its type. ``matches`` is the
+    condition that a text has a part which a regular expression describes, in which a dot is any
+    character.
 
     ``printed`` is what the warehouse's own shell shows, NULL for NULL. ``text_type`` is the type of
-    a text of any length, and ``double_type`` that of a double. ``epoch`` is a date or time as
-    seconds since 1970, one without a zone as one of UTC.
+    a text of any length, ``double_type`` that of a double, and ``whole_type`` what a cast to a
+    whole number of 64 bits names. ``epoch`` is a date or time as seconds since 1970, one without a
+    zone as one of UTC. ``instant`` is the moment that ``{text}`` says, of which one with a zone
+    ends in +00, and ``interval`` a ``{span}`` of time, such as `12 hour`. ``quantile`` is the query
+    of one row for ``{rows}`` of what stands in FROM. ``same`` is the condition that two values are
+    the same, or both NULL.
 
     ``family`` is what values of types have in common that the warehouse compares without loss.
     ``joined_number`` is ``number``, and the same text for equal numbers of different types.
@@ -53,7 +58,14 @@ class ValueForms:
     printed: str
     text_type: str = "varchar"
     double_type: str = "double precision"
+    whole_type: str = "bigint"
     epoch: str = "extract(epoch from value_field)"
+    instant: str = "cast({text} as timestamptz)"
+    interval: str = "interval '{span}'"
+    quantile: str = (
+        "select percentile_{kind}({at}) within group (order by {column}) as {name} from {rows}"
+    )
+    same: str = "{one} is not distinct from {other}"
 
     def of(self, value: str) -> ValueForms:
         """The same for another value than ``value_field``."""
@@ -249,9 +261,22 @@ MARIADB = ValueForms(
     is_whole=f"{_MARIADB_BARE} and json_array(value_field) regexp '^\\\\[-?[0-9]+\\\\]$'",
     exponents=True,
     not_finite={"nan": "nan", "inf": "inf", "-inf": "-inf"},
-    is_zoned="false",
+    is_zoned="",
     is_real="",
     matches=f"{_MARIADB_TEXT} regexp concat('(?s)', {{pattern}})",
     printed="cast(value_field as char)",
     text_type="char",
+    double_type="double",
+    whole_type="signed",
+    # UNIX_TIMESTAMP ends in 2038.
+    epoch="timestampdiff(microsecond, timestamp '1970-01-01 00:00:00', value_field) / 1000000",
+    instant="cast({text} as datetime(6))",
+    interval="interval {span}",
+    # A function of windows only, which it does not take for NULL.
+    quantile=(
+        "select max(quantile_of_all) as {name} from (select percentile_{kind}({at}) within group"
+        " (order by of_all) over () as quantile_of_all from (select {column} as of_all from {rows})"
+        " as all_values where of_all is not null) as quantiles"
+    ),
+    same="{one} <=> {other}",
 )

@@ -157,7 +157,7 @@ class RelationsThere(ABC):
 class CheckQueries(ABC):
     """What the checks of a relation ask of a session."""
 
-    #: The type of a text of any length.
+    #: What a cast to a text of any length names.
     text_type: ClassVar[str] = "VARCHAR"
 
     def quote(self, name: str) -> str:

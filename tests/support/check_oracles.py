@@ -21,7 +21,7 @@ TYPES = {
     "id": "bigint",
     "g": "integer",
     "n": "integer",
-    "amount": "decimal(9, 2)",
+    "amount": "decimal(9,2)",
     "f": "double precision",
     "s": "varchar",
     "day": "date",
@@ -53,23 +53,14 @@ def random_rows(rng: random.Random) -> list[Row]:
     ]
 
 
-def literal(value: Any, type_: str) -> str:
-    text = "null" if value is None else "'{}'".format(str(value).replace("'", "''"))
-    return f"cast({text} as {type_})"
+def literal(value: Any) -> str:
+    """The value as a text, which the column of a table takes for what it is."""
+    return "null" if value is None else "'{}'".format(str(value).replace("'", "''"))
 
 
-def table_of(rows: Sequence[Row]) -> str:
-    """The query that returns the rows."""
-    lines = [
-        "select " + ", ".join(f'{literal(row[c], t)} as "{c}"' for c, t in TYPES.items())
-        for row in rows
-    ]
-    return " union all ".join(lines) or _empty()
-
-
-def _empty() -> str:
-    columns = ", ".join(f'cast(null as {type_}) as "{c}"' for c, type_ in TYPES.items())
-    return f"select {columns} where false"
+def rows_sql(rows: Sequence[Row]) -> str:
+    """The rows, each in parentheses, in the order of TYPES."""
+    return ", ".join(f"({', '.join(literal(row[column]) for column in TYPES)})" for row in rows)
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,11 @@ class System:
         return warehouse
 
     @property
+    def speaks_duckdb(self) -> bool:
+        """Whether its SQL is DuckDB's, which has no triggers, foreign keys with effects, ..."""
+        return self.name in ("duckdb", "ducklake")
+
+    @property
     def has_transactions(self) -> bool:
         return "transactions" not in self.capabilities.lacks
 

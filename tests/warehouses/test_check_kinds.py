@@ -8,9 +8,10 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
-from check_oracles import MAKERS, TYPES, Row, random_rows, table_of
+from check_oracles import MAKERS, TYPES, Row, random_rows, rows_sql
 from dagster_models.compilation.checks.task import check_task
 from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.model import Key, Project, Relation, Target
@@ -19,7 +20,7 @@ from dagster_models.processes.server.attempt import Stop, run_checks
 from dagster_models.project.checks.kinds import KINDS
 from dagster_models.warehouses.base import WarehouseSession
 from project_cases import load, write_project
-from systems import System
+from systems import NAMES, System
 
 ROUNDS = int(os.environ.get("DAGSTER_MODELS_HISTORIES", "4"))
 OWN, WHERE = Relation("s", "t"), "g < 2 -- and not NULL"
@@ -46,16 +47,22 @@ def tasks_of(project: Project, system: System) -> list[CheckTask]:
     return [check_task(project, step, check, target) for check in step.checks]
 
 
-def fill(session: WarehouseSession, rows: list[Row], others: list[Row]) -> None:
-    session.execute("drop table if exists s.t; drop table if exists s.others")
-    session.execute(f"create table s.t as {table_of(rows)}")
-    session.execute(f"create table s.others as {table_of(others)}")
+def fill(session: WarehouseSession, system: System, rows: list[Row], others: list[Row]) -> None:
+    columns = ", ".join(
+        f"{session.quote(name)} {system.type_of(type_.upper()) if type_.isalpha() else type_}"
+        for name, type_ in TYPES.items()
+    )
+    for table, given in (("t", rows), ("others", others)):
+        session.execute(f"drop table if exists s.{table}; create table s.{table} ({columns})")
+        if given:
+            session.execute(f"insert into s.{table} values {rows_sql(given)}")
 
 
 def in_scope(rows: list[Row]) -> list[Row]:
     return [row for row in rows if row["g"] is not None and row["g"] < 2]
 
 
+@pytest.mark.parametrize("system", [*NAMES, "mariadb"], indirect=True)
 def test_each_kind_finds_what_python_counts(
     system: System, session: WarehouseSession, tmp_path: Path
 ) -> None:
@@ -75,7 +82,7 @@ def test_each_kind_finds_what_python_counts(
         ]
         project = project_with(tmp_path / str(seed), declared, system.address.type.dialect)
         assert project.warnings == ()
-        fill(session, rows, others)
+        fill(session, system, rows, others)
         tasks = tasks_of(project, system)
         outcome = run_checks(session, ChecksTask("r", "s.t", 1, OWN, tuple(tasks)), Stop())
         expected = [it.failures(in_scope(rows) if where else rows, others) for it, where in made]
@@ -97,13 +104,13 @@ def test_each_kind_finds_what_python_counts(
 
 
 def _counted_apart(session: WarehouseSession, task: CheckTask) -> int:
-    columns = [f'"{column}"' for column in task.columns]
-    task = task.with_others([f'"{name}"' for it in task.others for name in it.columns])
+    columns, own = list(map(session.quote, task.columns)), session.quoted(OWN)
+    task = task.with_others([session.quote(name) for it in task.others for name in it.columns])
     sql = task.sql
     if task.alike:
-        ((alike,),) = session.query(task.sent(task.alike, '"s"."t"', columns))[1]
+        ((alike,),) = session.read(task.sent(task.alike, own, columns))[1]
         sql = task.sql if alike else task.across
-    return session.count(task.sent(sql, '"s"."t"', columns))
+    return session.count(task.sent(sql, own, columns))
 
 
 def outcomes_of(
@@ -145,7 +152,7 @@ def test_a_query_with_arguments(system: System, session: WarehouseSession, tmp_p
             (1, 4, "0.25", "a"),
         ]
     ]
-    fill(session, rows, [row for row in rows if row["g"] != 2])
+    fill(session, system, rows, [row for row in rows if row["g"] != 2])
     of_c = {"least": 1.25, "column": "n", "words": ["a", "c"], "where": "s <> 'a'"}
     checks: list[Any] = [
         {"late": {"least": 1, "column": "amount"}},

@@ -673,7 +673,6 @@ def test_a_project_is_built_and_its_checks_find_what_is_wrong(
 @pytest.mark.parametrize(
     "header",
     [
-        "materialized: incremental",
         "materialized: snapshot\nunique_key: a\nstrategy: check",
         "materialized: table\npost_statements: [select 1]",
         "materialized: table\npersist_docs: {relation: true}",

@@ -10,7 +10,6 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -32,6 +31,7 @@ from dagster_models.processes.server.commits import commits_of
 from dagster_models.util import arrow_files as bulk
 from dagster_models.warehouses.materializations import snapshot
 from dagster_models.warehouses.spark import session as spark
+from incremental_oracle import Row, expected, query_of, random_rows
 from sail_server import SailServer
 from systems import commits_at, session_of
 from tasks import arrow_task, sql_task
@@ -39,7 +39,6 @@ from tasks import arrow_task, sql_task
 #: Random histories of each strategy.
 HISTORIES = int(os.environ.get("DAGSTER_MODELS_SPARK_HISTORIES", "1"))
 
-Row = tuple[Any, ...]
 Build = Callable[..., Outcome]
 UTC = dt.timezone.utc
 
@@ -81,34 +80,7 @@ def rows(session: spark.SparkSession, columns: str = "*") -> list[Row]:
 
 
 def values(*given: Row) -> str:
-    def text(value: Any) -> str:
-        return "null" if value is None else repr(value)
-
-    lines = [f"select {text(k)}, {text(m)}, {text(v)}" for k, m, v in given]
-    typed = "select cast(null as int) as k, cast(null as string) as l, cast(null as int) as v"
-    return " union all ".join([f"{typed} where 1 = 0", *lines])
-
-
-def expected(how: Incremental, table: list[Row] | None, given: list[Row]) -> tuple[str, Any]:
-    """What a build does, in plain Python: ("fails", kind of key) or the table and its changes."""
-    keys = [row[:2] for row in given]
-    if how.unique_key and any(None in key for key in keys):
-        return "fails", "NullKey"
-    if how.strategy == "merge" and len(set(keys)) < len(keys):
-        return "fails", "DuplicateKey"
-    if table is None or how.full_refresh:
-        replaced = 0 if table is None else None
-        return "builds", (given, Changes("whole", None, len(given), 0, replaced))
-    if how.strategy == "append":
-        return "builds", (table + given, Changes("delta", None, len(given), 0, 0))
-    kept = [row for row in table if row[:2] not in keys]
-    if how.strategy == "delete+insert":
-        deleted = len(table) - len(kept)
-        return "builds", (kept + given, Changes("delta", None, len(given), 0, deleted))
-    old = {row[:2]: row for row in table}
-    updated = sum(row[:2] in old and old[row[:2]] != row for row in given)
-    inserted = sum(key not in old for key in keys)
-    return "builds", (kept + given, Changes("delta", None, inserted, updated, 0))
+    return query_of("string", *given)
 
 
 @pytest.mark.parametrize("strategy", ["append", "delete+insert", "merge"])
@@ -123,16 +95,7 @@ def test_random_histories(
         given: list[Row] = []
         for step in range(6):
             if r.random() < 0.8:  # else the same rows once more
-                given = [
-                    (
-                        r.randint(0, 3) if r.random() > 0.02 else None,
-                        r.choice(["x", "y", ""]) if r.random() > 0.02 else None,
-                        r.choice([None, 1, 2, 3]),
-                    )
-                    for _ in range(r.randint(0, 6))
-                ]
-                if strategy == "merge" and r.random() < 0.8:
-                    given = list({row[:2]: row for row in given}.values())
+                given = random_rows(r, strategy)
             key = () if strategy == "append" else ("k", "l")
             how = Incremental(strategy, key, full_refresh=r.random() < 0.1)
             outcome = build(values(*given), how)

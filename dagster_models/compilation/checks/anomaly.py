@@ -27,7 +27,7 @@ def _null_share(check: CheckParts) -> str:
 def _freshness(check: CheckParts) -> str:
     newest = check.forms.of(f"max({check.column})").epoch
     seconds = f"{check.forms.of('now()').epoch} - {newest}"
-    return f"select cast(floor({seconds}) as bigint) as n from {check.own} as r"
+    return f"select cast(floor({seconds}) as {check.forms.whole_type}) as n from {check.own} as r"
 
 
 _MEASURES: Mapping[str, tuple[Callable[[CheckParts], str], str]] = {

@@ -20,8 +20,11 @@ def compared(value: str, sign: str, bound: Any, forms: ValueForms, dialect: str)
     of = forms.of(value)
     if isinstance(bound, dt.date):
         naive, zoned = _moments(bound)
+        plain = f"{value} {sign} timestamp '{naive}'"
+        if not of.is_zoned:
+            return plain
         other = f"{value} {sign} timestamptz '{zoned}'"
-        return f"case when {of.is_zoned} then {other} else {value} {sign} timestamp '{naive}' end"
+        return f"case when {of.is_zoned} then {other} else {plain} end"
     if isinstance(bound, str):
         return f"{value} {sign} {literal(bound, dialect)}"
     number = number_sql(bound)

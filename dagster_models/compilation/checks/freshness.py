@@ -17,7 +17,8 @@ def freshness(check: CheckParts) -> CheckSql:
 
 def of_query(query: str, forms: ValueForms) -> CheckSql:
     """*query* returns the moment itself, as one row of one column."""
-    return _age(f"select max(loaded_at) as newest\nfrom (\n{query}\n) as asked(loaded_at)", forms)
+    asked = f"with asked(loaded_at) as (\n{query}\n)"  # MariaDB names columns of no other subquery
+    return _age(f"{asked}\nselect max(loaded_at) as newest from asked", forms)
 
 
 def _age(newest: str, forms: ValueForms) -> CheckSql:
@@ -30,7 +31,7 @@ def _age(newest: str, forms: ValueForms) -> CheckSql:
         f" || cast(newest as {text}) end as found\n"
         # The clock of who loads may be ahead of this one: then the newest row is of now.
         f"from (select newest, greatest(0, cast(floor({now}"
-        f" - coalesce({of}, {_NEVER})) as bigint)) as seconds\n"
+        f" - coalesce({of}, {_NEVER})) as {forms.whole_type})) as seconds\n"
         f"from (\n{newest}\n) as found_in_all) as answered"
     )
     return CheckSql("", number=sql)  # no row of it is a failing one

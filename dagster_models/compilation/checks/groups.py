@@ -25,7 +25,10 @@ def unique(check: CheckParts) -> CheckSql:
         keys = every if len(check.columns) == 1 else f"({every})"
         kept.append(f"{keys} in (select {every} from {check.new} as new_rows)")
     elif check.in_window:
-        same = (f"new_rows.{it} is not distinct from own_rows.{it}" for it in check.columns)
+        same = (
+            check.forms.same.format(one=f"new_rows.{it}", other=f"own_rows.{it}")
+            for it in check.columns
+        )
         having.append(f"exists (select 1 from {check.new} as new_rows where {' and '.join(same)})")
     shown = f"{check.column} as unique_field" if len(check.columns) == 1 else every
     where = "where " + "\nand ".join(kept) + "\n" if kept else ""
@@ -56,7 +59,7 @@ def sequential(check: CheckParts) -> CheckSql:
     over = f"partition by {', '.join(groups)} " if groups else ""
     column = check.column
     if isinstance(interval, str):
-        follows = f"value_field = previous_value + interval '{interval}'"
+        follows = f"value_field = previous_value + {check.forms.interval.format(span=interval)}"
     else:  # what is larger than another value can be made smaller without an overflow
         follows = f"value_field - {number_sql(interval)} = previous_value"
     shown = "".join(f"{group}, " for group in groups)

@@ -51,16 +51,23 @@ def mean(check: CheckParts) -> CheckSql:
 
 def _total(name: str, sql: str) -> Callable[[CheckParts], CheckSql]:
     def compile_total(check: CheckParts) -> CheckSql:
-        column = check.column
-        at = check.arguments.get("at", 0)
-        kind = "cont" if check.arguments.get("interpolate") else "disc"
-        written = sql.format(column=column, kind=kind, at=number_sql(at))
-        inner = f"select {written} as {name} from {check.aliased}"
-        offends = outside(name, check.arguments, check.forms, check.dialect)
-        found = f"coalesce({_text(name, check)}, 'no values')"
-        return check.number(inner, f"coalesce({offends}, false)", found, name)
+        inner = f"select {sql.format(column=check.column)} as {name} from {check.aliased}"
+        return _beside_bounds(check, name, inner)
 
     return compile_total
+
+
+def quantile(check: CheckParts) -> CheckSql:
+    kind = "cont" if check.arguments.get("interpolate") else "disc"
+    at = number_sql(check.arguments.get("at", 0))
+    words = {"kind": kind, "at": at, "column": check.column, "rows": check.aliased}
+    return _beside_bounds(check, "quantile", check.forms.quantile.format(name="quantile", **words))
+
+
+def _beside_bounds(check: CheckParts, name: str, inner: str) -> CheckSql:
+    offends = outside(name, check.arguments, check.forms, check.dialect)
+    found = f"coalesce({_text(name, check)}, 'no values')"
+    return check.number(inner, f"coalesce({offends}, false)", found, name)
 
 
 TOTALS: Mapping[str, Callable[[CheckParts], CheckSql]] = {
@@ -69,7 +76,7 @@ TOTALS: Mapping[str, Callable[[CheckParts], CheckSql]] = {
     "minimum": _total("minimum", "min({column})"),
     "maximum": _total("maximum", "max({column})"),
     "stddev": _total("deviation", "stddev_samp({column})"),
-    "quantile": _total("quantile", "percentile_{kind}({at}) within group (order by {column})"),
+    "quantile": quantile,
 }
 
 
@@ -77,15 +84,15 @@ def recency(check: CheckParts) -> CheckSql:
     """A time without a zone, or a date, is of UTC. A column without values is not recent."""
     forms = check.forms.of("latest")
     no_moment = f"'neither a date nor a time: ' || {_text('latest', check)}"
-    written = (
-        f"case when not ({forms.is_moment}) then {no_moment}"
-        f" when {forms.is_zoned} then {forms.moment} else {forms.moment} || '+00' end"
-    )
+    moment = forms.moment
+    if forms.is_zoned:
+        moment = f"case when {forms.is_zoned} then {moment} else {moment} || '+00' end"
+    written = f"case when {forms.is_moment} then {moment} else {no_moment} end"
     inner = (
-        f"select latest, cast({written} as timestamptz) as latest_at\n"
+        f"select latest, {forms.instant.format(text=written)} as latest_at\n"
         f"from (select max({check.column}) as latest from {check.aliased}) as latest_of_all"
     )
-    least = f"now() - interval '{check.arguments['within']}'"
+    least = f"now() - {forms.interval.format(span=check.arguments['within'])}"
     found = f"coalesce('the latest is ' || {_text('latest', check)}, 'no values')"
     return check.number(inner, f"coalesce(latest_at < {least}, true)", found, "latest")
 

@@ -66,9 +66,9 @@ def sample(
     listed = ", ".join(f"substr({text}, 1, {MOST_CHARACTERS})" for text in texts)
     columns = ", ".join(f"c{at}" for at in range(len(names)))
     rows = shown_rows(limit)
-    _, found = session.read(
-        f"SELECT {listed} FROM (\n{query}\n) AS failing({columns}) LIMIT {rows}"
-    )
+    # MariaDB names columns of no other subquery.
+    failing = f"WITH failing({columns}) AS (\n{query}\n)"
+    _, found = session.read(f"{failing} SELECT {listed} FROM failing LIMIT {rows}")
     return Sample(tuple(names[at] for at in order), tuple(map(tuple, found)))
 
 

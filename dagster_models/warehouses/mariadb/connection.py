@@ -12,7 +12,6 @@ from typing import Any
 
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.warehouses.base import WarehouseSession
 from dagster_models.warehouses.mariadb import driver
 from dagster_models.warehouses.mariadb.connect import MariaConnector
 from dagster_models.warehouses.mariadb.errors import (
@@ -24,6 +23,7 @@ from dagster_models.warehouses.mariadb.errors import (
     warehouse_error,
 )
 from dagster_models.warehouses.mariadb.text import literal
+from dagster_models.warehouses.materializations.hooks import Asking
 
 Row = tuple[Any, ...]
 _TAKE_NAME_SECONDS = 10.0
@@ -40,7 +40,7 @@ def _lock_of(mark: str) -> str:
     return literal(f"dagster_models:{mark}")
 
 
-class MariaConnection(WarehouseSession):
+class MariaConnection(Asking):
     """The connection; ``MariaStatements`` adds statements of the user's.
 
     ``mark``: its name in few characters. As long as its connection lives, the server holds a lock

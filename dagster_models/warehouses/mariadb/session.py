@@ -13,32 +13,35 @@ from dataclasses import replace
 from typing import Any
 
 from dagster_models.core.commit import Commit
-from dagster_models.core.extras import Index
-from dagster_models.core.materializations import AddedTo, Custom, Reading, Replace
+from dagster_models.core.materializations import (
+    AddedTo,
+    Custom,
+    Incremental,
+    Reading,
+    Replace,
+)
 from dagster_models.core.materializations import View as ViewKind
 from dagster_models.core.model import Relation
 from dagster_models.core.target_types import MARIADB
-from dagster_models.core.tasks import ArrowFile, AttemptId, BuildTask, CsvFile, Query
+from dagster_models.core.tasks import AttemptId, BuildTask, Query
 from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.util import arrow_files as bulk
-from dagster_models.warehouses.backquotes import quote, quoted
+from dagster_models.warehouses.backquotes import quoted
 from dagster_models.warehouses.base import Capabilities, OpenWarehouse, Staged
 from dagster_models.warehouses.mariadb import (
     contents,
-    loading,
+    incremental,
     records,
     refusals,
     staging,
-    values,
 )
 from dagster_models.warehouses.mariadb.connect import MariaConnector
-from dagster_models.warehouses.mariadb.reading import MariaReading
-from dagster_models.warehouses.mariadb.staging import MARK, MariaStage
-from dagster_models.warehouses.mariadb.text import literal, one_query, refuse_pipes
+from dagster_models.warehouses.mariadb.stages import MariaStages
+from dagster_models.warehouses.mariadb.staging import MARK
+from dagster_models.warehouses.mariadb.text import one_query, refuse_pipes
 from dagster_models.warehouses.refusals import refuse_extras, refuse_kind
 
-_KINDS = (Replace, ViewKind)
+_KINDS = (Replace, ViewKind, Incremental)
 
 CAPABILITIES = Capabilities(
     "mariadb",
@@ -86,34 +89,39 @@ class MariaDB(OpenWarehouse):
         """Nothing is open but the sessions."""
 
 
-class MariaSession(MariaReading):
+class MariaSession(MariaStages):
     """One connection: what builds and publishes."""
 
     def build(self, task: BuildTask, first: Callable[[], None] | None = None) -> Staged:
-        if self.stage is not None:
-            self.discard()
+        self.discard()
         self.wake()
-        if first is not None:
-            first()
         how, relation = task.materialization, task.relation
         refuse_kind(MARIADB, how, _KINDS)
         refuse_extras(MARIADB, task.extras)
         refusals.refuse_name(self, relation)
-        if staging.kind_of(self, relation) == "table":
-            staging.refuse_losses(self, relation)
-        stage = self.stage = MariaStage.of(self, relation)
+        if isinstance(how, Incremental):
+            self.take_turn(relation)
+            staging.end_others(self, task.id)
+        if first is not None:
+            first()
         staging.make_schema(self, relation.schema)
-        staging.make_stage(self, stage)
-        build = self._view if isinstance(how, ViewKind) else self._table
-        staged = build(task, stage)
+        if isinstance(how, ViewKind):
+            staged = self._view(task)
+        elif isinstance(how, Incremental):
+            staged = incremental.build(self, task, how)
+        else:
+            stage = self.begin_stage(relation)
+            staged = Staged(relation, self.fill(stage.name, task.content))
+            self.complete_stage(task.extras)
         if task.contract is not None:
             contents.refuse_breach(self, relation, task.contract)
         return staged
 
-    def _view(self, task: BuildTask, stage: MariaStage) -> Staged:
+    def _view(self, task: BuildTask) -> Staged:
         if not isinstance(task.content, Query):
             what = f"the view {task.relation} needs a query"
             raise WarehouseError(ErrorKind.INVALID_REQUEST, what)
+        stage = self.begin_stage(task.relation)
         stage.is_view = True
         query = refuse_pipes(one_query(task.content.sql))
         self.change(f"CREATE VIEW {quoted(stage.built)} AS\n{query}\n", 1)
@@ -121,34 +129,12 @@ class MariaSession(MariaReading):
         self.change(f"CREATE VIEW {quoted(stage.name)} AS SELECT * FROM {quoted(stage.built)}")
         return Staged(task.relation, None)
 
-    def _table(self, task: BuildTask, stage: MariaStage) -> Staged:
-        content, name = task.content, quoted(stage.name)
-        create = f"CREATE TABLE {name}"
-        if isinstance(content, ArrowFile):
-            with bulk.mapped(content.path) as given:
-                table = values.storable(given)
-                rows = loading.fill_from_arrow(self, name, table, create)
-        elif isinstance(content, CsvFile):
-            path, types = content.file.path, content.column_types
-            rows = loading.fill_from_seed(self, name, path, types, create)
-        else:
-            query = refuse_pipes(one_query(content.sql))
-            rows = self.change(f"{create} ENGINE = InnoDB AS\n{query}\n", 1)
-        for index in task.extras.indexes:
-            self._make_index(name, index)
-        self.change(f"ALTER TABLE {name} COMMENT = {literal(MARK + stage.id)}")
-        self.change(f"ANALYZE NO_WRITE_TO_BINLOG TABLE {name}")
-        return Staged(task.relation, rows)
-
-    def _make_index(self, name: str, index: Index) -> None:
-        word = "UNIQUE INDEX" if index.unique else "INDEX"
-        called = index.name or "_".join(("on", *index.columns))[:64]
-        listed = ", ".join(map(quote, index.columns))
-        self.change(f"CREATE {word} {quote(called)} ON {name} ({listed})")
-
     def read_before(self, relation: Relation, how: AddedTo | Custom) -> Reading:
         refuse_kind(MARIADB, how, _KINDS)
-        raise AssertionError("every kind that reads before is refused")
+        assert isinstance(how, Incremental)
+        self.wake()
+        self.take_turn(relation)
+        return incremental.read(self, relation, how)
 
     def rehearse(self, task: BuildTask) -> Staged:
         raise refusals.no_transactions("a unit test builds relations that are rolled back")
@@ -157,29 +143,35 @@ class MariaSession(MariaReading):
         return quoted(self.staged_name(staged.relation))
 
     def window_of(self, staged: Staged) -> str:
-        return self.name_of(staged)
+        return staged.written or self.name_of(staged)
 
     def widen(self, staged: Staged) -> None:
-        raise AssertionError("a build has one transaction here")
+        # It hides the table of the new rows. A view would commit what is open.
+        self.change(f"CREATE TEMPORARY TABLE {staged.written} AS {staged.written_by_now}")
 
     def publish(self, staged: Staged, commits: Sequence[Commit]) -> None:
         stage = self.stage
         assert stage is not None
-        self.rollback()  # of a check in Python, which only reads
-        if not self._connection.open:
-            raise self.gone()
-        identity = MARK + stage.id
-        if stage.is_view:
-            identity = self.identity_of(stage.built, is_view=True)
-        marked = [replace(it, identity=identity if it.builder else None) for it in commits]
-        staging.publish(self, stage, marked)
+        if stage.in_place:
+            mark = staging.mark_of(self, stage.relation)
+            staging.publish_in_place(self, stage, _marked(commits, mark))
+        else:
+            self.rollback()  # of a check in Python, which only reads
+            if not self._connection.open:
+                raise self.gone()
+            identity = MARK + stage.id
+            if stage.is_view:
+                identity = self.identity_of(stage.built, is_view=True)
+            staging.publish(self, stage, _marked(commits, identity))
         self.discard()
 
     def discard(self) -> None:
         self.rollback()
-        stage, self.stage = self.stage, None
-        if stage is not None:
+        stages = [it for it in (self.stage, self.given) if it is not None]
+        self.stage = self.given = None
+        for stage in stages:
             self.tidy(stage)
+        self.give_turn()
 
     # Proofs
 
@@ -214,3 +206,7 @@ class MariaSession(MariaReading):
         staging.clean(self)
         for schema in schemas:
             staging.make_schema(self, schema)
+
+
+def _marked(commits: Sequence[Commit], identity: str | None) -> list[Commit]:
+    return [replace(it, identity=identity if it.builder else None) for it in commits]

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
+from dagster_models.core.tasks import AttemptId
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.warehouses.backquotes import quote, quoted
 from dagster_models.warehouses.mariadb import records
@@ -52,6 +53,8 @@ class MariaStage:
     relation: Relation
     id: str
     is_view: bool = False
+    #: Its rows are in the relation, in the transaction that is open.
+    in_place: bool = False
 
     @classmethod
     def of(cls, session: MariaStatements, relation: Relation) -> MariaStage:
@@ -64,6 +67,8 @@ class MariaStage:
     @property
     def name(self) -> Relation:
         """What checks read. It has the relation's name, which a condition may name a column by."""
+        if self.in_place:
+            return self.relation
         return Relation(self.schema, self.relation.name)
 
     @property
@@ -116,19 +121,31 @@ def refuse_losses(session: MariaStatements, relation: Relation) -> None:
         )
 
 
-@contextlib.contextmanager
-def turn(session: MariaStatements, relation: Relation) -> Iterator[None]:
-    """Be the only session that publishes a relation."""
-    lock = literal(f"dagster_models:{hashed(str(relation))}:turn")
+def take_turn(session: MariaStatements, relation: Relation) -> None:
+    """Be the only session that builds or publishes a relation, until ``give_turn`` is called as
+    often. Raises WarehouseError."""
     seconds = session.server.lock_timeout
-    if session.rows(f"SELECT GET_LOCK({lock}, {seconds})")[0][0] != 1:
+    if session.rows(f"SELECT GET_LOCK({_turn_lock(relation)}, {seconds})")[0][0] != 1:
         what = f"another session is publishing {relation}, and did not end within lock_timeout"
         raise WarehouseError(ErrorKind.LOCK_TIMEOUT, what, transient=True)
+
+
+def give_turn(session: MariaStatements, relation: Relation) -> None:
+    with contextlib.suppress(WarehouseError):
+        session.rows(f"SELECT RELEASE_LOCK({_turn_lock(relation)})")
+
+
+@contextlib.contextmanager
+def turn(session: MariaStatements, relation: Relation) -> Iterator[None]:
+    take_turn(session, relation)
     try:
         yield
     finally:
-        with contextlib.suppress(WarehouseError):
-            session.rows(f"SELECT RELEASE_LOCK({lock})")
+        give_turn(session, relation)
+
+
+def _turn_lock(relation: Relation) -> str:
+    return literal(f"dagster_models:{hashed(str(relation))}:turn")
 
 
 def make_stage(session: MariaStatements, stage: MariaStage) -> None:
@@ -166,14 +183,34 @@ def publish(session: MariaStatements, stage: MariaStage, commits: Sequence[Commi
             records.settle(session, stage.id)
 
 
-def _write_records(session: MariaStatements, stage: MariaStage, commits: Sequence[Commit]) -> None:
-    for id_ in records.unpublished(session, commits[0].id):
+def publish_in_place(
+    session: MariaStatements, stage: MariaStage, commits: Sequence[Commit]
+) -> None:
+    """The record in the transaction that has written the rows: it counts with its COMMIT."""
+    if not session.in_transaction:
+        raise session.gone()
+    _commit_records(session, commits, stage.id, is_published=True)
+
+
+def end_others(session: MariaStatements, attempt: AttemptId) -> None:
+    """Make sure that no other session publishes an attempt. Raises WarehouseError if it may."""
+    for id_ in records.unpublished(session, attempt):
         if not end(session, id_):
             what = "another session is about to publish the same attempt"
             raise WarehouseError(ErrorKind.CONFLICT, what, transient=True)
+
+
+def _write_records(session: MariaStatements, stage: MariaStage, commits: Sequence[Commit]) -> None:
+    end_others(session, commits[0].id)
     session.begin()
+    _commit_records(session, commits, stage.id, is_published=False)
+
+
+def _commit_records(
+    session: MariaStatements, commits: Sequence[Commit], id_: str, *, is_published: bool
+) -> None:
     try:
-        records.write(session, commits, stage.id, is_published=False)
+        records.write(session, commits, id_, is_published)
         session.commit()
     except WarehouseLost:
         raise
@@ -226,6 +263,16 @@ def remove(session: MariaStatements, stage: MariaStage) -> None:
     for prefix in (STAGES, _OLD) if stage.is_view else (_OLD,):
         name = Relation(stage.relation.schema, prefix + stage.id)
         session.change(f"DROP VIEW IF EXISTS {quoted(name)}")
+
+
+def mark_of(session: MariaStatements, relation: Relation) -> str | None:
+    """The mark of the publication that has made a table; None for a table of somebody else's."""
+    rows = session.rows(
+        "SELECT table_comment FROM information_schema.tables WHERE"
+        f" table_schema = {literal(relation.schema)} AND table_name = {literal(relation.name)}"
+    )
+    comment = str(rows[0][0]) if rows else ""
+    return comment if comment.startswith(MARK) else None
 
 
 def is_there(session: MariaStatements, relation: Relation) -> bool:

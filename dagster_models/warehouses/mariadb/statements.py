@@ -15,7 +15,7 @@ from dagster_models.warehouses.mariadb.text import one_query, refuse_pipes, stat
 class MariaStatements(MariaConnection):
     """Statements; ``MariaReading`` adds relations, and ``MariaSession`` what publishes."""
 
-    text_type = "LONGTEXT"
+    text_type = "CHAR"
 
     def quote(self, name: str) -> str:
         return backquotes.quote(name)
@@ -98,3 +98,10 @@ class MariaStatements(MariaConnection):
         with contextlib.suppress(WarehouseError):
             if self.in_transaction:
                 self.change("ROLLBACK")
+
+    def savepoint(self) -> bool:
+        self.change("SAVEPOINT dagster_models")
+        return True
+
+    def back_to_savepoint(self) -> None:
+        self.change("ROLLBACK TO SAVEPOINT dagster_models")

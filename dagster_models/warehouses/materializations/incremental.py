@@ -159,6 +159,17 @@ def refuse_another_reading(relation: Relation, read: Reading | None, now: Readin
     )
 
 
+def reads_itself(relation: Relation) -> WarehouseError:
+    """The refusal where no transaction can hold a table that is made for its own query."""
+    return WarehouseError(
+        ErrorKind.UNSUPPORTED,
+        f"the query of {relation} reads its own table, which is not there before the first"
+        " build, and cannot be made before it in one commit. Put what reads it between"
+        " /* @incremental */ and /* @end */",
+        name="ReadsItself",
+    )
+
+
 # Strategies --------------------------------------------------------------------------------------
 
 

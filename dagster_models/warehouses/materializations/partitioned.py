@@ -10,20 +10,17 @@ subquery) are filtered when they are staged, and counted.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dagster_models.core.changes import Changes, PartitionRows
 from dagster_models.core.materializations import Incremental, Partitioned, Reading
 from dagster_models.core.model import Relation
-from dagster_models.core.parts import windows_of
 from dagster_models.core.tasks import Content, Query
-from dagster_models.core.windows import Partition, Window, covers
+from dagster_models.core.windows import Partition, Window
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.warehouses.base import Replaced, Staged, quote, quoted
+from dagster_models.warehouses.base import Staged, quote, quoted
 from dagster_models.warehouses.materializations.columns import (
     Columns,
     columns_named,
@@ -33,6 +30,10 @@ from dagster_models.warehouses.materializations.columns import (
 from dagster_models.warehouses.materializations.hooks import Hooks
 from dagster_models.warehouses.materializations.keys import refuse_bad_keys
 from dagster_models.warehouses.materializations.since import shape
+from dagster_models.warehouses.materializations.window_counts import (
+    staged_windows,
+    windows_apart,
+)
 from dagster_models.warehouses.materializations.windows import (
     WindowColumn,
     filled_in,
@@ -62,7 +63,8 @@ def build_windows(
         rows -= left_out.rows
         refuse_bad_keys(session, relation, how)
         apart = _Apart.of(_named(session, relation, wanted), wanted)
-        return _staged(relation, rows, apart.counts(session, relation, rows), {}, left_out, apart)
+        counts = apart.counts(session, relation, rows)
+        return staged_windows(relation, rows, counts, {}, left_out.counts, wanted)
     staged = _with_hint(wanted, session.stage, given.content)
     left_out = _leave_out(session, session.staging, wanted, given)
     staged -= left_out.rows
@@ -77,7 +79,8 @@ def build_windows(
     inserted = session.change(insert(relation, session.staging, columns))
     refuse_lost_rows(relation, inserted, staged)
     session.change(f"DROP TABLE {quoted(session.staging)}")
-    found = _staged(relation, session.row_count(relation), counts, deleted, left_out, apart)
+    count = session.row_count(relation)
+    found = staged_windows(relation, count, counts, deleted, left_out.counts, wanted)
     written, by_now = f"SELECT * FROM {quoted(session.in_full(relation))} WHERE {apart.rows}", ""
     if wanted.earlier:
         earlier = column.within(it.window for it in wanted.earlier)
@@ -129,23 +132,25 @@ class _LeftOut:
     def rows(self) -> int:
         return (self.outside or 0) + (self.unplaced or 0)
 
+    @property
+    def counts(self) -> tuple[int | None, int | None]:
+        return self.outside, self.unplaced
+
 
 @dataclass(frozen=True, slots=True)
 class _Apart:
-    """The windows of the partitions of a build, each once, as ``widen`` gives several partitions
-    the same one. ``rows`` is the condition of the rows in them: that of the windows, and not that
-    of the ends of neighbours, between which the clock may have been put back. Counts are by the
-    number of the window; one that is missing is 0."""
+    """The windows of a build, each once. ``rows`` is the condition of the rows in them: that of
+    the windows, and not that of the ends of neighbours, between which the clock may have been put
+    back. Counts are by the number of the window; one that is missing is 0."""
 
-    how: Partitioned
     windows: tuple[Window, ...]
     rows: str
     number: str
 
     @classmethod
     def of(cls, column: WindowColumn, how: Partitioned) -> _Apart:
-        windows = tuple(dict.fromkeys(it.window for it in how.partitions))
-        return cls(how, windows, column.within(windows), column.number_of(windows))
+        windows = windows_apart(how)
+        return cls(windows, column.within(windows), column.number_of(windows))
 
     def counts(self, session: Hooks, relation: Relation, rows: int) -> dict[int, int]:
         """How many of the *rows* of a relation, which are all in these windows, are in each."""
@@ -207,41 +212,6 @@ def _leave_out(session: Hooks, relation: Relation, how: Partitioned, given: _Giv
 def _unplaced(session: Hooks, relation: Relation, column: WindowColumn) -> int:
     sql = f"SELECT count(*) FROM {quoted(relation)} WHERE {quote(column.name)} IS NULL"
     return int(session.rows(sql)[0][0])
-
-
-def _staged(
-    relation: Relation,
-    rows: int | None,
-    inserted: Mapping[int, int],
-    deleted: Mapping[int, int],
-    left_out: _LeftOut,
-    apart: _Apart,
-) -> Staged:
-    """``inserted``, ``deleted``: the rows of each window of *apart*."""
-    counts = {
-        window: (inserted.get(number, 0), deleted.get(number, 0))
-        for number, window in enumerate(apart.windows)
-    }
-    replaced = []
-    for whole in windows_of(apart.how.partitions):  # neighbours are one
-        parts = [each for window, each in counts.items() if covers([whole], window)]
-        replaced.append(Replaced(whole, *map(sum, zip(*parts, strict=True))))
-    keys = Counter(it.window for it in apart.how.partitions)
-    by_partition = tuple(
-        PartitionRows(it.key, *counts[it.window])
-        for it in apart.how.partitions
-        if keys[it.window] == 1
-    )
-    changes = Changes(
-        "window",
-        None,
-        sum(inserted.values()),
-        0,
-        sum(deleted.values()),
-        left_out.outside,
-        left_out.unplaced,
-    )
-    return Staged(relation, rows, changes, tuple(replaced), partition_rows=by_partition)
 
 
 # The column --------------------------------------------------------------------------------------

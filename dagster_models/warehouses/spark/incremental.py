@@ -16,7 +16,6 @@ from dagster_models.core.changes import Changes
 from dagster_models.core.materializations import UNRECORDED, Incremental, Reading
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import SINCE, BuildTask, Query
-from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.backquotes import quote, quoted
 from dagster_models.warehouses.base import Staged
 from dagster_models.warehouses.materializations.columns import columns_of_table
@@ -24,9 +23,11 @@ from dagster_models.warehouses.materializations.incremental import (
     differs,
     is_whole,
     of_older_code,
+    reads_itself,
     refuse_another_reading,
 )
 from dagster_models.warehouses.materializations.keys import refuse_bad_keys, refuse_keys_of_table
+from dagster_models.warehouses.materializations.since_literals import value_of_since
 from dagster_models.warehouses.spark.fitting import Fitted, fit, same_key
 from dagster_models.warehouses.spark.partitions import (
     build_windows,
@@ -34,7 +35,7 @@ from dagster_models.warehouses.spark.partitions import (
     left_in_none,
     read_windows,
 )
-from dagster_models.warehouses.spark.since import value_of_since
+from dagster_models.warehouses.spark.since import WORDS
 
 if TYPE_CHECKING:
     from dagster_models.warehouses.spark.session import SparkSession
@@ -60,13 +61,7 @@ def _built(session: SparkSession, task: BuildTask, how: Incremental, is_there: b
     relation, content = task.relation, task.content
     whole = is_whole(how, is_new=not is_there)
     if (whole or not is_there) and how.columns:
-        raise WarehouseError(
-            ErrorKind.UNSUPPORTED,
-            f"the query of {relation} reads its own table, which is not there before the first"
-            " build, and cannot be made before it in one commit. Put what reads it between"
-            " /* @incremental */ and /* @end */",
-            name="ReadsItself",
-        )
+        raise reads_itself(relation)
     if isinstance(content, Query) and (whole or not is_there) and content.full:
         content = Query(content.full)
     if how.partitions:
@@ -74,7 +69,7 @@ def _built(session: SparkSession, task: BuildTask, how: Incremental, is_there: b
     if how.partitioned and isinstance(content, Query):
         content = fill_in_whole(session, how.partitioned, content)
     query = content.sql if isinstance(content, Query) else ""
-    since = value_of_since(session, relation, how, query, whole=whole)
+    since = value_of_since(session, relation, how, query, WORDS, whole=whole)
     if not how.partitioned:
         refuse_another_reading(relation, how.reading, Reading(whole, since))
     if isinstance(content, Query):
@@ -173,4 +168,4 @@ def read(session: SparkSession, relation: Relation, how: Incremental) -> Reading
         shown = how.partitioned if how.partitions else replace(how.partitioned, partitions=())
         return read_windows(session, relation, shown, there=is_there)
     whole = is_whole(how, is_new=not is_there)
-    return Reading(whole, value_of_since(session, relation, how, "", whole=whole))
+    return Reading(whole, value_of_since(session, relation, how, "", WORDS, whole=whole))

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dagster_models.core.changes import Changes, PartitionRows
 from dagster_models.core.materializations import Incremental, Partitioned, Reading
 from dagster_models.core.model import Relation
-from dagster_models.core.parts import windows_of
 from dagster_models.core.tasks import BuildTask, Query
-from dagster_models.core.windows import Window, covers
 from dagster_models.errors import WarehouseError
 from dagster_models.warehouses.backquotes import quoted
-from dagster_models.warehouses.base import Replaced, Staged
+from dagster_models.warehouses.base import Staged
 from dagster_models.warehouses.materializations.columns import columns_named, columns_of_table
 from dagster_models.warehouses.materializations.keys import refuse_bad_keys
+from dagster_models.warehouses.materializations.window_counts import (
+    staged_windows,
+    windows_apart,
+)
 from dagster_models.warehouses.materializations.windows import (
     filled_in,
     has_names,
@@ -73,7 +73,7 @@ def build_windows(
         session.delete_staged(within)
         session.put_in(shaped)
     rows = session.rows_in(session.stage)
-    staged = _staged(relation, rows, inserted, deleted, (outside, unplaced), wanted)
+    staged = staged_windows(relation, rows, inserted, deleted, (outside, unplaced), wanted)
     if not there:
         return staged
     name = session.name_of(staged)
@@ -119,44 +119,16 @@ def left_in_none(
     return session.count(f"SELECT 1 FROM {quoted(relation)} WHERE NOT ({reached})"), missing
 
 
-def _windows(how: Partitioned) -> tuple[Window, ...]:
-    return tuple(dict.fromkeys(it.window for it in how.partitions))
-
-
 def _by_window(
     session: SparkSession, relation: Relation, column: SparkColumn, how: Partitioned
 ) -> dict[int, int]:
     """How many rows are in each window, by its number."""
-    windows = _windows(how)
+    windows = windows_apart(how)
     sql = (
         f"SELECT {column.number_of(windows)} AS at, count(*) FROM {quoted(relation)}"
         f" WHERE {column.within(windows)} GROUP BY 1"
     )
     return {int(number): int(count) for number, count in session.rows(sql)}
-
-
-def _staged(
-    relation: Relation,
-    rows: int,
-    inserted: dict[int, int],
-    deleted: dict[int, int],
-    left_out: tuple[int | None, int | None],
-    how: Partitioned,
-) -> Staged:
-    counts = {
-        window: (inserted.get(number, 0), deleted.get(number, 0))
-        for number, window in enumerate(_windows(how))
-    }
-    replaced = []
-    for whole in windows_of(how.partitions):
-        parts = [each for window, each in counts.items() if covers([whole], window)]
-        replaced.append(Replaced(whole, *map(sum, zip(*parts, strict=True))))
-    keys = Counter(it.window for it in how.partitions)
-    by_partition = tuple(
-        PartitionRows(it.key, *counts[it.window]) for it in how.partitions if keys[it.window] == 1
-    )
-    changes = Changes("window", None, sum(inserted.values()), 0, sum(deleted.values()), *left_out)
-    return Staged(relation, rows, changes, tuple(replaced), partition_rows=by_partition)
 
 
 # The column --------------------------------------------------------------------------------------

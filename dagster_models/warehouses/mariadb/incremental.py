@@ -1,0 +1,153 @@
+"""A table to which each build adds: new rows are staged, and then written where the table is, in
+one transaction with the commit record.
+
+    turn -> $since -> new rows -> shape -> guards -> START TRANSACTION: write -> record -> COMMIT
+
+A build in full, and one that changes the columns, makes a table beside the old one instead, and a
+RENAME puts it in its place (``staging``): in MariaDB ALTER TABLE commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dagster_models.core.changes import Changes
+from dagster_models.core.commit import Commit
+from dagster_models.core.materializations import UNRECORDED, Incremental, Reading
+from dagster_models.core.model import Relation
+from dagster_models.core.tasks import SINCE, BuildTask, Query
+from dagster_models.warehouses.backquotes import quote, quoted
+from dagster_models.warehouses.base import Staged
+from dagster_models.warehouses.mariadb.fitting import TableFit, fit
+from dagster_models.warehouses.mariadb.partitions import (
+    build_windows,
+    fill_in_whole,
+    left_in_none,
+    read_windows,
+)
+from dagster_models.warehouses.mariadb.since import WORDS
+from dagster_models.warehouses.mariadb.staging import kind_of
+from dagster_models.warehouses.mariadb.types import ColumnType
+from dagster_models.warehouses.mariadb.writing import STRATEGIES, RowWrite
+from dagster_models.warehouses.materializations.columns import columns_of_table
+from dagster_models.warehouses.materializations.incremental import (
+    differs,
+    is_whole,
+    of_older_code,
+    reads_itself,
+    refuse_another_reading,
+)
+from dagster_models.warehouses.materializations.keys import refuse_bad_keys, refuse_keys_of_table
+from dagster_models.warehouses.materializations.since_literals import value_of_since
+from dagster_models.warehouses.materializations.write import refuse_lost_rows
+
+if TYPE_CHECKING:
+    from dagster_models.warehouses.mariadb.session import MariaSession
+
+
+def build(session: MariaSession, task: BuildTask, how: Incremental) -> Staged:
+    """Build all of it where there is no table yet or a full refresh is asked for, else add to it.
+    The session has the relation's turn.
+
+    Raises WarehouseError as in every warehouse: see materializations/incremental.py.
+    """
+    relation = task.relation
+    is_there = kind_of(session, relation) == "table"
+    is_added_to = is_there and how.code_version != UNRECORDED and not is_whole(how, is_new=False)
+    last = session.last_proofs([relation]) if is_added_to else []
+    staged = _built(session, task, how, is_there, last)
+    if how.on_code_change == "warn":
+        changed = [it for it in last if differs(it, how)]
+        staged = replace(staged, notes=tuple(of_older_code(it, how) for it in changed))
+    return staged
+
+
+def _built(
+    session: MariaSession, task: BuildTask, how: Incremental, is_there: bool, last: Sequence[Commit]
+) -> Staged:
+    relation, content = task.relation, task.content
+    whole = is_whole(how, is_new=not is_there)
+    if (whole or not is_there) and how.columns:
+        raise reads_itself(relation)
+    if isinstance(content, Query) and (whole or not is_there) and content.full:
+        content = Query(content.full)
+    if how.partitions:
+        return build_windows(session, replace(task, content=content), how, there=is_there)
+    if how.partitioned and isinstance(content, Query):
+        content = fill_in_whole(session, how.partitioned, content)
+    query = content.sql if isinstance(content, Query) else ""
+    since = value_of_since(session, relation, how, query, WORDS, whole=whole)
+    if not how.partitioned:
+        refuse_another_reading(relation, how.reading, Reading(whole, since))
+    if isinstance(content, Query):
+        content = Query(content.sql.replace(SINCE, since or ""))
+    if whole:
+        stage = session.begin_stage(relation)
+        rows = session.fill(stage.name, content)
+        refuse_bad_keys(session, stage.name, how)
+        session.complete_stage(task.extras, is_added_to=True)
+        replaced = None if is_there else 0
+        left: tuple[int | None, int | None] = None, None
+        if how.partitioned:
+            left = left_in_none(session, stage.name, how.partitioned)
+        return Staged(relation, rows, Changes("whole", since, rows, 0, replaced, *left))
+    return _added(session, replace(task, content=content), how, since, last)
+
+
+def _added(
+    session: MariaSession,
+    task: BuildTask,
+    how: Incremental,
+    since: str | None,
+    last: Sequence[Commit],
+) -> Staged:
+    relation = task.relation
+    new = session.begin_given(relation)
+    count = session.fill(new, task.content)
+    refuse_bad_keys(session, new, how)
+    there = session.columns(relation)
+    keys = columns_of_table(there, relation, how.unique_key, "unique_key")
+    if how.strategy == "merge" and not any(it.changes and not differs(it, how) for it in last):
+        refuse_keys_of_table(session, relation, keys)
+    of_python = not isinstance(task.content, Query)
+    fitted = fit(session, relation, how, there, new, of_python=of_python)
+    _index_keys(session, new, fitted, keys)
+    target = session.begin_writing(task, fitted, how.strategy)
+    pairs = dict(fitted.columns)
+    key_pairs = tuple((key, pairs[key]) for key in keys)
+    what = fitted.columns, key_pairs, dict(there)
+    changes = STRATEGIES[how.strategy](RowWrite(session, relation, target, new, count, *what))
+    if how.strategy != "merge":
+        refuse_lost_rows(relation, changes.inserted, count)
+    return Staged(
+        relation,
+        None,
+        replace(changes, kind="delta", since=since),
+        written=quoted(new) if fitted.covers and not session.has_triggers(relation) else "",
+    )
+
+
+def _index_keys(
+    session: MariaSession, new: Relation, fitted: TableFit, keys: Sequence[str]
+) -> None:
+    """Let a row of the table find the new one of its key: the table may have no index."""
+    if not keys:
+        return
+    types = dict(session.columns_of(quoted(new)))
+    parts = []
+    for name in (given for its, given in fitted.columns if its in keys):
+        length = "(100)" if ColumnType.of(types[name]).is_long else ""
+        parts.append(f"{quote(name)}{length}")
+    session.change(f"ALTER TABLE {quoted(new)} ADD INDEX dagster_models_keys ({', '.join(parts)})")
+
+
+def read(session: MariaSession, relation: Relation, how: Incremental) -> Reading:
+    """What a Python model must know to make the rows of its next build."""
+    is_there = kind_of(session, relation) == "table"
+    if how.partitioned:
+        shown = how.partitioned if how.partitions else replace(how.partitioned, partitions=())
+        return read_windows(session, relation, shown, there=is_there)
+    whole = is_whole(how, is_new=not is_there)
+    return Reading(whole, value_of_since(session, relation, how, "", WORDS, whole=whole))

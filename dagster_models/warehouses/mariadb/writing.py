@@ -1,0 +1,104 @@
+"""Putting new rows into their table: the strategies of an incremental model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dagster_models.core.changes import Changes
+from dagster_models.core.model import Relation
+from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.backquotes import quote, quoted
+from dagster_models.warehouses.mariadb.types import ColumnType
+from dagster_models.warehouses.materializations.keys import refuse_keys_of_table
+
+if TYPE_CHECKING:
+    from dagster_models.warehouses.mariadb.reading import MariaReading
+
+Pairs = tuple[tuple[str, str], ...]
+"""Columns: (the name in the table, in the new rows)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowWrite:
+    """What the statements that write the new rows, ``count`` of them, are made of. In SQL, t is a
+    row of the table and n a new one.
+
+    ``target`` has the rows of ``relation``: itself, or a copy that is to take its place.
+    ``types``: those of the relation's columns.
+    """
+
+    session: MariaReading
+    relation: Relation
+    target: Relation
+    new: Relation
+    count: int
+    columns: Pairs
+    keys: Pairs
+    types: Mapping[str, str]
+
+    def same_key(self, row: str = "t") -> str:
+        return " AND ".join(f"{row}.{quote(its)} = n.{quote(new)}" for its, new in self.keys)
+
+    @property
+    def joined(self) -> str:
+        """Each row of the table with the new ones of its key."""
+        return f"{quoted(self.target)} AS t JOIN {quoted(self.new)} AS n ON {self.same_key()}"
+
+    def insert(self, which: str = "") -> int:
+        return self.session.change(insert(self.target, self.new, self.columns) + which)
+
+    def differs(self, its: str, new: str) -> str:
+        """The condition that the values of a column are shown otherwise: a collation may take them
+        for equal."""
+        values = f"t.{quote(its)}", f"n.{quote(new)}"
+        if ColumnType.of(self.types.get(its, "")).is_text:
+            exact = "CONVERT({} USING utf8mb4) COLLATE utf8mb4_nopad_bin"
+            values = exact.format(values[0]), exact.format(values[1])
+        return "NOT ({} <=> {})".format(*values)
+
+
+def insert(target: Relation, new: Relation, columns: Sequence[tuple[str, str]]) -> str:
+    """The statement that adds the new rows."""
+    listed = ", ".join(quote(its) for its, _ in columns)
+    given = ", ".join(f"n.{quote(name)}" for _, name in columns)
+    return f"INSERT INTO {quoted(target)} ({listed}) SELECT {given} FROM {quoted(new)} AS n"
+
+
+def append(it: RowWrite) -> Changes:
+    return Changes("", None, it.insert(), 0, 0)
+
+
+def delete_and_insert(it: RowWrite) -> Changes:
+    """The new rows may have several of one key: they replace all old ones of it together."""
+    # By its full name: it looks for an alias in the database that is selected.
+    table = quoted(it.target)
+    same = it.same_key(table)
+    deleted = it.session.change(f"DELETE {table} FROM {table} JOIN {quoted(it.new)} AS n ON {same}")
+    return Changes("", None, it.insert(), 0, deleted)
+
+
+def merge(it: RowWrite) -> Changes:
+    """Update the rows whose key is known and whose values differ, and insert the others. A key that
+    is equal and spelled otherwise differs."""
+    met = int(it.session.rows(f"SELECT count(*) FROM {it.joined}")[0][0])
+    updated = 0
+    if met:
+        written = ", ".join(f"t.{quote(its)} = n.{quote(new)}" for its, new in it.columns)
+        which = " OR ".join(it.differs(*column) for column in it.columns)
+        updated = it.session.change(f"UPDATE {it.joined} SET {written} WHERE {which}")
+    known = f"SELECT 1 FROM {quoted(it.target)} AS t WHERE {it.same_key()}"
+    inserted = it.insert(f" WHERE NOT EXISTS ({known})")
+    if met + inserted != it.count:
+        refuse_keys_of_table(it.session, it.relation, [its for its, _ in it.keys])
+        what = f"{it.relation} was written by somebody else at the same moment"
+        raise WarehouseError(ErrorKind.CONFLICT, what, transient=True)
+    return Changes("", None, inserted, updated, 0)
+
+
+STRATEGIES: Mapping[str, Callable[[RowWrite], Changes]] = {
+    "append": append,
+    "delete+insert": delete_and_insert,
+    "merge": merge,
+}
