@@ -30,6 +30,7 @@ from dagster_models.pages.dbt_import import import_page
 from dagster_models.project.first_project import DEFINITIONS
 from dagster_models.project.problems import errors_of
 from dagster_models.util.atomic_file import replace_file
+from dagster_models.util.gc_tuning import rare_collections
 
 HELP = "write a project of a dbt project: its models without Jinja, its tests, seeds and settings"
 
@@ -83,8 +84,9 @@ def run(options: argparse.Namespace) -> int:
         _mapping(options.vars, "--vars"),
         _file(options.profiles, "profiles.yml", "--profiles"),
     )
-    manifest = read_manifest(root, _file(options.manifest, "manifest.json", "--manifest"))
-    imported = import_project(manifest, given, _errors_in)
+    with TemporaryDirectory(prefix="dagster_models_") as folder, rare_collections():
+        manifest = read_manifest(root, _file(options.manifest, "manifest.json", "--manifest"))
+        imported = import_project(manifest, given, lambda files: _errors_in(Path(folder), files))
     with writing(into):
         done = write_files(into, imported.files, options.accept)
         report = imported.report.with_files(done.paths())
@@ -133,14 +135,14 @@ def _file(given: Path | None, name: str, option: str) -> Path | None:
     return file
 
 
-def _errors_in(files: Mapping[str, str | bytes]) -> dict[str, str]:
-    """The files of a project that do not load -> the first error of each."""
-    with TemporaryDirectory(prefix="dagster_models_") as folder:
-        write_files(Path(folder), files, accept=False)
-        try:
-            problems = load(Path(folder), columns=False, whole=False).warnings
-        except ProjectError as error:
-            problems = error.problems
+def _errors_in(folder: Path, files: Mapping[str, str | bytes]) -> dict[str, str]:
+    """The files of a project that do not load -> the first error of each. What an earlier call has
+    read in the folder is not read again."""
+    write_files(folder, files, accept=False)
+    try:
+        problems = load(folder, columns=False, whole=False).warnings
+    except ProjectError as error:
+        problems = error.problems
     found: dict[str, str] = {}
     for it in errors_of(problems):
         found.setdefault(it.path, it.what)

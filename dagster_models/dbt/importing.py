@@ -83,13 +83,14 @@ def import_project(
     """Import all of a dbt project. What would not load by *errors_in* is disabled or left out, and
     is in the report with its error."""
     names = NodeNames(manifest)
-    imported = _Importing(manifest, options, names, {}).all()
+    texts = _texts(manifest, options, names)
+    imported = _Importing(manifest, options, names, texts, {}).all()
     if errors_in is None:
         return imported
     errors = errors_in(imported.stubbed())
     of_steps = {key: errors[it.path] for key, it in names.places.items() if it.path in errors}
     if of_steps:  # once more, as nothing else may rest on them
-        imported = _Importing(manifest, options, names, of_steps).all()
+        imported = _Importing(manifest, options, names, texts, of_steps).all()
         errors = errors_in(imported.stubbed())
     disabled = {it.path for it in imported.report.models if it.disabled}
     errors = {path: why for path, why in errors.items() if path not in disabled}
@@ -97,6 +98,26 @@ def import_project(
         if path.startswith("checks/"):
             del imported.files[path]
     return replace(imported, report=imported.report.with_errors(errors))
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """The text of each model and snapshot, by its unique_id, and what renders the other texts."""
+
+    of: Mapping[str, ModelText]
+    others: PartTexts
+
+
+def _texts(manifest: Manifest, options: ImportOptions, names: NodeNames) -> _Texts:
+    placeholders = Placeholders(manifest, names, _dialect(manifest))
+    target = target_values(manifest, options.target, options.target_values)
+    renderer = Renderer(manifest, placeholders, target, options.variables)
+    nodes = (it for it in manifest.nodes.values() if it.kind in ("model", "snapshot"))
+    return _Texts({it.unique_id: model_text(it, renderer) for it in nodes}, PartTexts(renderer))
+
+
+def _dialect(manifest: Manifest) -> str:
+    return _DIALECTS.get(manifest.adapter_type, manifest.adapter_type)
 
 
 class _Importing:
@@ -107,20 +128,17 @@ class _Importing:
         manifest: Manifest,
         options: ImportOptions,
         names: NodeNames,
+        texts: _Texts,
         unloadable: Mapping[str, str],
     ) -> None:
-        self.manifest, self.names = manifest, names
-        self.dialect = _DIALECTS.get(manifest.adapter_type, manifest.adapter_type)
-        placeholders = Placeholders(manifest, self.names, self.dialect)
-        target = target_values(manifest, options.target, options.target_values)
-        renderer = Renderer(manifest, placeholders, target, options.variables)
-        rendering = PartTexts(renderer)
+        self.manifest, self.names, self.texts = manifest, names, texts.of
+        self.dialect = _dialect(manifest)
+        rendering = texts.others
         self.files: dict[str, str | bytes] = {}
         self.models: list[ReportedModel] = []
         self.variables: dict[str, Any] = {}
         self.schemas = self._folder_schemas()
         self.nodes = [it for it in manifest.nodes.values() if it.kind in ("model", "snapshot")]
-        self.texts = {it.unique_id: model_text(it, renderer) for it in self.nodes}
         self.refused = {
             it.unique_id: "; ".join(why)
             for it in self.nodes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from sqlglot.dialects.dialect import Dialect as SqlglotDialect
@@ -25,6 +26,7 @@ class Layout(NamedTuple):
         return [text[it] for it in self.words]
 
 
+@lru_cache(maxsize=8)  # those who compare texts ask for the same few several times
 def layout(text: str, dialect: str) -> Layout:
     """Read the places. Raises SqlSyntaxError for a text that has no tokens."""
     try:

@@ -19,8 +19,9 @@ def number(cell: str) -> Decimal | None:
     plain = cell.strip().strip("%")
     negative = plain.startswith("-")
     plain = plain.removeprefix("-")
-    for symbol in _CURRENCIES:
-        plain = plain.strip(symbol)
+    if plain[:1] in _CURRENCIES or plain[-1:] in _CURRENCIES:  # "" is in it, too
+        for symbol in _CURRENCIES:
+            plain = plain.strip(symbol)
     try:
         found = Decimal(plain.replace(",", ""))
     except InvalidOperation:
@@ -36,13 +37,22 @@ def is_null(cell: str) -> bool:
 def type_of(cells: Sequence[str]) -> str:
     """The column's type in SQL. One without any value is of whole numbers."""
     given = [cell for cell in cells if not is_null(cell)]
-    numbers = [number(cell) for cell in given]
-    if all(it is not None for it in numbers):
+    if (numbers := _numbers(given)) is not None:
         return "float8" if any(it and _has_fraction(it) for it in numbers) else "integer"
     for word, fits in _OTHERS:
         if all(map(fits, given)):
             return word
     return "text"
+
+
+def _numbers(cells: Sequence[str]) -> list[Decimal] | None:
+    """The numbers of a column; None if one of its cells is no number."""
+    found = []
+    for cell in cells:
+        if (it := number(cell)) is None:
+            return None
+        found.append(it)
+    return found
 
 
 def _has_fraction(found: Decimal) -> bool:

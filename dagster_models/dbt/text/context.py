@@ -181,7 +181,7 @@ def static_context(column: type[ColumnObject], quote: str) -> dict[str, Any]:
         ),
         "fromjson": _or_default(json.loads),
         "tojson": _to_json,
-        "fromyaml": _or_default(yaml.safe_load),
+        "fromyaml": _or_default(_from_yaml),
         "toyaml": _to_yaml,
         "set": _or_default(set),
         "set_strict": set,
@@ -234,6 +234,11 @@ def _to_json(value: Any, default: Any = None, sort_keys: bool = False) -> Any:
         return json.dumps(value, sort_keys=sort_keys)
     except (TypeError, ValueError):
         return default
+
+
+def _from_yaml(text: str) -> Any:
+    """As ``yaml.safe_load``, with the parser in C where PyYAML has it."""
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def _to_yaml(value: Any, default: Any = None, sort_keys: bool = False) -> Any:

@@ -14,18 +14,27 @@ from dagster_models.errors import SqlSyntaxError
 
 
 class PartTexts:
-    """``Rendering`` for those who write checks and headers."""
+    """``Rendering`` for those who write checks and headers. Each text is rendered once: a header is
+    asked for several times, and a hook may call macros that take longer than its model."""
 
     def __init__(self, renderer: Renderer) -> None:
         self._renderer = renderer
+        self._made: dict[tuple[str, str | None], str | NotRendered] = {}
 
     def of_test(self, unique_id: str) -> str | NotRendered:
         node = self._renderer.manifest.nodes[unique_id]
-        return self._named(lambda: self._test(node))
+        return self._once((unique_id, None), lambda: self._test(node))
 
     def of_text(self, unique_id: str, text: str) -> str | NotRendered:
         node = self._renderer.manifest.nodes[unique_id]
-        return self._named(lambda: self._renderer.render(text, node, False, Seen()))
+        return self._once(
+            (unique_id, text), lambda: self._renderer.render(text, node, False, Seen())
+        )
+
+    def _once(self, what: tuple[str, str | None], make: Callable[[], str]) -> str | NotRendered:
+        if what not in self._made:
+            self._made[what] = self._named(make)
+        return self._made[what]
 
     def _test(self, node: DbtNode) -> str:
         renderer = self._renderer

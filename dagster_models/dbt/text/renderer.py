@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -50,6 +50,7 @@ class Renderer:
         self.macros = Macros(self.manifest)
         self._static = static_context(COLUMNS.get(kind, ColumnObject), self._quote)
         self._relations: dict[str, RelationObject] = {}
+        self._last: tuple[str, bool, Seen, dict[str, Any]] | None = None
         self.overridden = frozenset(self.macros.packages.get(self.macros.root, ())) & {
             *("ref", "source", "var", "config", "this", "env_var", "is_incremental", "target")
         }
@@ -69,6 +70,12 @@ class Renderer:
         made = environment().compile_expression(text, undefined_to_none=False)
         return self._guarded(lambda: made(**context))
 
+    def called(self, name: str, arguments: Sequence[Any], node: DbtNode, seen: Seen) -> Any:
+        """The value of an expression that is a call with constants, which need not be compiled.
+        Raises NotImportable."""
+        context = self.context(node, False, seen)
+        return self._guarded(lambda: context[name](*arguments))
+
     def render_test(self, node: DbtNode, seen: Seen) -> str:
         """The query of a test. The arguments of a generic one are rendered before. Raises
         NotImportable."""
@@ -87,6 +94,15 @@ class Renderer:
         return found
 
     def context(self, node: DbtNode, incremental: bool, seen: Seen) -> dict[str, Any]:
+        """What a text of *node* finds by name. A text asks for it once for each expression."""
+        last = self._last
+        if last is not None and last[:2] == (node.unique_id, incremental) and last[2] is seen:
+            return last[3]
+        made = self._context(node, incremental, seen)
+        self._last = (node.unique_id, incremental, seen, made)
+        return made
+
+    def _context(self, node: DbtNode, incremental: bool, seen: Seen) -> dict[str, Any]:
         context: dict[str, Any] = {
             **environment().globals,
             **self._static,

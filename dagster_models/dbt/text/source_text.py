@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from jinja2 import TemplateSyntaxError, nodes
 
@@ -60,13 +61,14 @@ def with_variable_placeholders(node: DbtNode, renderer: Renderer) -> str:
 
     def placeholder(found: re.Match[str]) -> str:
         tree = expression(found[1])
-        if tree is None or (call := _called(tree)) is None or call[0] != "var":
+        call = None if tree is None else _called(tree)
+        if call is None or call.name != "var" or not call.constants:
             return found[0]
         try:
             value = renderer.value(found[1].strip(), node, False, Seen())
         except NotImportable:
             return found[0]
-        return renderer.placeholders.variable(str(call[1][0]), value)
+        return renderer.placeholders.variable(str(call.constants[0]), value)
 
     return re.sub(
         r"\{\{(?!-)((?:(?!\}\}|\{\{).)*?\bvar\b(?:(?!\}\}).)*?)(?<!-)\}\}",
@@ -110,7 +112,7 @@ class _Writing:
         if tree is None:
             raise NotPlain(_shown(text))
         call = _called(tree)
-        if call and call[0] == "config" and "config" not in self.renderer.overridden:
+        if call and call.name == "config" and "config" not in self.renderer.overridden:
             if self.open is not None:
                 raise NotPlain("config() within a condition")
             self.out.append(_CONFIG)
@@ -123,9 +125,12 @@ class _Writing:
         if isinstance(tree, nodes.Name) and tree.name == "this":
             self._add(self.renderer.placeholders.written(self.node.unique_id))
             return
-        value = self.renderer.value(text, self.node, False, self.seen)
-        if call and call[0] == "var":
-            self._add(self.renderer.placeholders.variable(str(call[1][0]), value))
+        if call and call.is_plain:
+            value = self.renderer.called(call.name, call.constants, self.node, self.seen)
+        else:
+            value = self.renderer.value(text, self.node, False, self.seen)
+        if call and call.name == "var" and call.constants:
+            self._add(self.renderer.placeholders.variable(str(call.constants[0]), value))
         else:
             self._add(str(value))
 
@@ -151,14 +156,24 @@ class _Writing:
 _CONFIG = "\0config"
 
 
-def _called(tree: nodes.Expr) -> tuple[str, list[object]] | None:
-    """The function and the constant arguments of a call."""
+class _Call(NamedTuple):
+    """A call of a function. ``constants``: its arguments that have no name, () if one of them is no
+    constant; ``is_plain``: these are all."""
+
+    name: str
+    constants: tuple[object, ...]
+    is_plain: bool
+
+
+def _called(tree: nodes.Expr) -> _Call | None:
     if not isinstance(tree, nodes.Call) or not isinstance(tree.node, nodes.Name):
         return None
     try:
-        return tree.node.name, [it.as_const() for it in tree.args]
+        constants = tuple(it.as_const() for it in tree.args)
     except nodes.Impossible:
-        return tree.node.name, []
+        return _Call(tree.node.name, (), False)
+    named = tree.kwargs or tree.dyn_args is not None or tree.dyn_kwargs is not None
+    return _Call(tree.node.name, constants, not named)
 
 
 def _comment(text: str) -> str:
