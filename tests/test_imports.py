@@ -36,6 +36,7 @@ MAY_IMPORT: dict[str, str] = {
     "dbt/checks": "errors util core project dbt/project",
     "dbt/properties": "errors util core sql project dbt/project dbt/checks",
     "dbt": "errors util core project dbt/project dbt/text dbt/properties",
+    "dbt/templates": "errors util core project dbt/project dbt/text",
     "dbt/verification": "errors util core sql project dbt/project dbt/text dbt",
     "compilation": "errors util core sql/dialects sql project",
     "warehouses": "errors util core",
@@ -50,8 +51,8 @@ MAY_IMPORT: dict[str, str] = {
     "execution/runners": "errors util core processes processes/client _dagster",
     "execution": "errors util core project compilation processes processes/client"
     " scheduling reporting _dagster execution/runners",
-    "definitions": "errors util core project compilation processes processes/client scheduling"
-    " reporting _dagster execution",
+    "definitions": "errors util core project dbt/templates compilation processes processes/client"
+    " scheduling reporting _dagster execution",
     "cli": "errors util core project dbt/project dbt/text dbt dbt/verification compilation"
     " processes/client"
     " reporting pages execution definitions",

@@ -6,30 +6,26 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dagster_models.cli.loading import shown_loading
 from dagster_models.cli.words import nearest_project
 from dagster_models.core.model import Project, Source, Step, Target
-from dagster_models.definitions.sql_function import run_sql_function
+from dagster_models.definitions.loading import load_files
 from dagster_models.errors import DagsterModelsError, Problem, ProjectError
-from dagster_models.project import load as door
 from dagster_models.project.settings import PROJECT_FILE
 from dagster_models.project.variables import GivenText
 from dagster_models.util.nearest import nearest
-
-_load = partial(door.load, run_sql_function=run_sql_function)
 
 NO_MODELS = "The project has no models yet: put a .sql file into models/."
 
 
 def load(root: Path, **how: Any) -> Project:
-    """``project.load.load``, which runs ``def sql(vars)`` in this process, and shows how far it is
-    if that takes long."""
+    """The project in a folder, whose ``def sql(vars)`` and templates run in this process. It shows
+    how far it is if that takes long."""
     with shown_loading():
-        return _load(root, **how)
+        return load_files(root, **how)
 
 
 def project_of(options: argparse.Namespace, *, columns: bool = True) -> Project:

@@ -14,7 +14,12 @@ from typing import Any
 
 PROJECT_FILE = "dagster_models.yaml"  #: that of project.settings, which imports a YAML parser
 
-_FOLDERS = {"models": (".sql", ".py"), "seeds": (".csv",), "scripts": (".py", ".sql")}
+_FOLDERS = {
+    "models": (".sql", ".py"),
+    "models_jinja": (".sql",),
+    "seeds": (".csv",),
+    "scripts": (".py", ".sql"),
+}
 _HEADER_BYTES = 4000  #: of a file, in which its tags are looked for
 _TAGS = re.compile(
     r"(?:^|[\s{,])tags:[ \t]*(?:\[([^\]\n]*)\]|([\w-]+)[ \t]*$|((?:\n[ \t]+- .*)+))", re.M

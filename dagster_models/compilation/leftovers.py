@@ -51,8 +51,7 @@ def _built_now(project: Project, target: Target) -> Iterator[Relation]:
 def _undeclared(project: Project) -> Iterator[tuple[tuple[str, str], Location]]:
     for step in (*project.steps.values(), *project.ephemerals.values()):
         for schema, name, reference in _unresolved(step):
-            place = replace(step.location, line=reference.line, column=reference.column)
-            yield (schema.lower(), name.lower()), place
+            yield (schema.lower(), name.lower()), step.place(reference.line, reference.column)
 
 
 def _unresolved(step: Step) -> Iterator[tuple[str, str, Reference]]:

@@ -20,7 +20,8 @@ def place_of(
     references: Collection[Reference],
 ) -> Location:
     """The file and line of a *line* of what was sent for the *text* of *path*, a text of *step*
-    with these *references*. Of a query that Python generates: the line of ``def sql``."""
+    with these *references*. Of a query that Python generates: the line of ``def sql``; of a
+    template: the line that wrote it."""
     reads = {step.resolved.get(reference.name) for reference in references}
     if reads.isdisjoint(project.ephemerals):  # nearly every text
         return _in_file(step, text, path, line)
@@ -46,4 +47,6 @@ def _places(
 
 
 def _in_file(step: Step, text: str, path: str, line: int) -> Location:
-    return Location(path, step.sql_line if step.sql_line and text == step.sql else line)
+    if text in (step.sql, step.full_sql):
+        return Location(path, step.sql_line or step.place(line).line)
+    return Location(path, line)

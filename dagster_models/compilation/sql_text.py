@@ -10,7 +10,7 @@ from dagster_models.core.check_tasks import OWN_RELATION
 from dagster_models.core.materializations import argument_name
 from dagster_models.core.model import EMPTY, Key, Project, Reference, Relation, Step, Target
 from dagster_models.core.tasks import BOUNDS, KEYS, SINCE, STARTED, TYPES, stand_in
-from dagster_models.errors import BrokenFile, UnreadableSql
+from dagster_models.errors import BrokenFile, Problem, UnreadableSql
 from dagster_models.sql.fill_in import PlainSql
 from dagster_models.sql.parse import (
     ParsedSql,
@@ -140,6 +140,8 @@ def _compiled(
     cut: Sequence[slice] = (),
     own_variables: Mapping[str, object] = EMPTY,
 ) -> str:
+    if of_query and not of_check:
+        _refuse_other_target(step, target)
     relation_of = _relation_of(project, step, text, target, of_check, in_view)
     parsed = parsed_text(project, text, queries_only=queries_only)
     if step.full_sql and of_query and not of_check:
@@ -159,6 +161,15 @@ def _compiled(
         function_of=relation_of,
         cut=cut,
     )
+
+
+def _refuse_other_target(step: Step, target: Target) -> None:
+    """Raise BrokenFile if a template asked about another target: its text may differ here."""
+    rendered = step.template.target if step.template is not None else ""
+    if rendered and rendered != target.name:
+        what = f"the template asks for `target`, and was rendered for the target {rendered}"
+        fix = f"Set DAGSTER_MODELS_TARGET={target.name} where the project is loaded."
+        raise BrokenFile([Problem(what, step.location.path, fix=fix)])
 
 
 def _as_long(

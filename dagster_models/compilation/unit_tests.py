@@ -145,7 +145,7 @@ def _build_task(one: TargetStep, test: UnitTest, columns: Mapping[Key, Schema]) 
             dialect, now = project.dialect, test.now
             texts = [frozen(text, dialect, now) if text else "" for text in texts]
     except SqlSyntaxError as error:
-        place = Location(step.location.path, error.line, error.column)
+        place = step.place(error.line, error.column)
         what = f"{test}: {error.what}"
         raise ProjectError([problem(what, place, error.fix)]) from None
     return replace(

@@ -225,6 +225,21 @@ StepKind = Literal["sql", "python", "seed", "script", "source"]
 
 
 @dataclass(frozen=True, slots=True)
+class TemplateOrigin:
+    """How the text of a template came about. ``lines``: of each line of the text, the line of the
+    template that wrote it. ``target``: the target that the template asked about, "" if it asked
+    about none: its text is right there alone. ``variables``: those that it asked for."""
+
+    lines: tuple[int, ...]
+    target: str = ""
+    variables: tuple[str, ...] = ()
+
+    def line_of(self, line: int) -> int:
+        """The line of the template for a *line* of the text; both count from 1."""
+        return self.lines[min(line, len(self.lines)) - 1] if self.lines else line
+
+
+@dataclass(frozen=True, slots=True)
 class Module:
     """A Python file of the project that steps import. ``digest`` and ``code`` are those of Step."""
 
@@ -251,6 +266,7 @@ class Step:
     (Python); ``modules`` are the project's modules that it imports. Of the project's own kinds,
     ``kind_path`` is the file, and these three are that file's. ``environment``: that of a script
     with packages of its own. ``beside`` are the references in its pre- and post-statements.
+    ``template``: how a template of models_jinja/ became ``sql``, None for any other file.
     ``problems`` are the errors for which it cannot be built, ``undeclared`` warnings of names that
     it reads and nobody declares.
     """
@@ -278,6 +294,7 @@ class Step:
     partitions: StepPartitions | None = None
     kind_path: str = ""
     environment: Environment | None = None
+    template: TemplateOrigin | None = None
     problems: tuple[Problem, ...] = ()
     undeclared: tuple[Problem, ...] = ()
 
@@ -285,6 +302,12 @@ class Step:
     def built_as(self) -> str:
         """The word of ``materialized:`` for a model, also one in Python; else its kind."""
         return self.config.materialized if self.kind in ("sql", "python") else self.kind
+
+    def place(self, line: int, column: int = 1) -> Location:
+        """The place in its file of a place in ``sql``."""
+        if self.template is not None:
+            return Location(self.location.path, self.template.line_of(line))
+        return Location(self.location.path, line, column)
 
 
 @dataclass(frozen=True, slots=True)

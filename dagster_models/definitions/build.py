@@ -36,16 +36,15 @@ from dagster_models.definitions.column_metadata import Moved, asset_key
 from dagster_models.definitions.compute import compute_function
 from dagster_models.definitions.given_keys import following, moved_keys, same_keys
 from dagster_models.definitions.jobs import ProjectJobs
+from dagster_models.definitions.loading import load_files
 from dagster_models.definitions.other_assets import OtherAsset, specs_of, tables_of
 from dagster_models.definitions.partitioned_jobs import unmapped
 from dagster_models.definitions.resource import WarehouseResource
-from dagster_models.definitions.sql_function import run_sql_function
 from dagster_models.definitions.stock_event_log import warn_of_stock_event_log
 from dagster_models.definitions.translator import ModelsTranslator
 from dagster_models.errors import Problem, ProjectError
 from dagster_models.execution.options import retry_policy
 from dagster_models.project.broken import with_errors
-from dagster_models.project.load import load
 from dagster_models.project.problems import errors_of, problem
 from dagster_models.project.settings import PROJECT_FILE
 from dagster_models.project.targets import usable_target
@@ -149,9 +148,7 @@ def loaded(
     what it reads.
     """
     sources, whole = tables_of(others), False if alone else None
-    project = load(
-        path, run_sql_function=run_sql_function, sources=sources, environ=environ, whole=whole
-    )
+    project = load_files(path, sources=sources, environ=environ, whole=whole)
     if key_prefix is not None:
         project = replace(project, key_prefix=checked_prefix(key_prefix))
     if not alone:

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from dagster_models.core.model import Project
-from dagster_models.definitions.sql_function import run_sql_function
-from dagster_models.project.load import load
+from dagster_models.definitions.loading import load_files
 from dagster_models.project.variables import GivenText
 
 
@@ -22,13 +21,8 @@ def loaded_with(given: GivenText, projects: Iterable[Project]) -> dict[str, Proj
     for project in projects:
         if project.root not in found:
             others = [it for it in project.sources.values() if it.asset_key is not None]
-            again = load(
-                project.root,
-                run_sql_function=run_sql_function,
-                sources=others,
-                texts=project.texts,
-                given=given,
-                whole=None,
+            again = load_files(
+                project.root, sources=others, texts=project.texts, given=given, whole=None
             )
             found[project.root] = replace(again, key_prefix=project.key_prefix)
     return found

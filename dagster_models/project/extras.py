@@ -14,6 +14,7 @@ from dagster_models.core.extras import Export, Index, UserStatement
 from dagster_models.core.materializations import is_custom
 from dagster_models.core.model import Config, Step, Target
 from dagster_models.errors import Problem
+from dagster_models.project.files import MACROS, PACKAGES, TEMPLATES
 from dagster_models.project.problems import place_of, problem
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue, Reader
@@ -126,7 +127,7 @@ EXPORT_KEYS: dict[str, Reader] = {
     "partition_by": fields.words,
     "keep": fields.Integer(1),
 }
-_OWN_FOLDERS = ("models", "seeds", "scripts", "checks")
+_OWN_FOLDERS = ("models", "seeds", "scripts", "checks", TEMPLATES, MACROS, PACKAGES)
 
 
 def export(node: YamlNode) -> Export:

@@ -9,10 +9,14 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING
 
 from dagster_models.errors import Problem
 from dagster_models.project.problems import Report
 from dagster_models.util.plain_names import NAME
+
+if TYPE_CHECKING:
+    from dagster_models.project.templates import Rendered
 
 #: The folders of a project -> the endings of the files that make its steps and checks.
 FOLDERS: Mapping[str, tuple[str, ...]] = {
@@ -21,11 +25,16 @@ FOLDERS: Mapping[str, tuple[str, ...]] = {
     "scripts": (".py",),
     "checks": (".sql", ".py"),
 }
+#: The folder of templates, which are models once they are rendered (templates.py).
+TEMPLATES = "models_jinja"
+#: The folders of their macros, and of the macros of packages: a folder for each package.
+MACROS, PACKAGES = "macros_jinja", "packages_jinja"
 _YAML = (".yaml", ".yml")
 #: The folders whose YAML files describe sources, models and seeds.
 DESCRIBED = ("models", "seeds")
 _SKIPPED = frozenset({"__pycache__"})
 _PIECE = 1 << 20  #: bytes
+_OF_TEMPLATES = {TEMPLATES: ("models", (".sql",))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +43,9 @@ class ProjectFile:
 
     ``path`` is relative to the project's folder, with "/" between its parts; ``folder`` is one of
     FOLDERS, and ``parts`` are the folders below it and the file's stem. ``text`` has no BOM. Both
-    ``text`` and ``data`` are empty where the file could not be read, which has been reported.
+    ``text`` and ``data`` are empty where the file could not be read, which has been reported. The
+    ``folder`` of a template is that of models; once it is rendered, ``text`` is what came out, and
+    ``rendered`` says how.
     """
 
     path: str
@@ -43,11 +54,16 @@ class ProjectFile:
     ending: str
     text: str
     data: bytes
+    rendered: Rendered | None = None
 
     @property
     def name(self) -> str:
         """The file's stem."""
         return self.parts[-1]
+
+    @property
+    def is_template(self) -> bool:
+        return self.path.startswith(f"{TEMPLATES}/") and self.ending not in _YAML
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +93,16 @@ class ProjectFiles:
         return " or ".join(words)
 
 
-def read_files(root: str, report: Report) -> ProjectFiles:
-    """All files in the folders of the project at *root*. Those that cannot be used are reported."""
+def read_files(root: str, report: Report, *, templates: bool = False) -> ProjectFiles:
+    """All files in the folders of the project at *root*, with *templates* also those of
+    models_jinja/. Those that cannot be used are reported."""
     files: list[ProjectFile] = []
-    places = {}
-    for folder in FOLDERS:
-        found = sorted(_walk(root, folder, report))
+    places: dict[str, frozenset[tuple[str, ...]]] = {}
+    roots = {folder: (folder, endings) for folder, endings in FOLDERS.items()}
+    for top, (folder, endings) in (roots | (_OF_TEMPLATES if templates else {})).items():
+        found = sorted(_walk(root, top, (*endings, *_YAML), report))
         every = [parts[:-1] if ending in _YAML else parts for _, parts, ending in found]
-        places[folder] = frozenset(
+        places[folder] = places.get(folder, frozenset()).union(
             parts[:depth] for parts in every for depth in range(1, len(parts) + 1)
         )
         for path, parts, ending in found:
@@ -105,6 +123,20 @@ def read_files(root: str, report: Report) -> ProjectFiles:
         tuple(file for file in files if file.ending in _YAML),
         places,
     )
+
+
+def read_macro_files(root: str, report: Report) -> tuple[ProjectFile, ...]:
+    """The files of macros_jinja/, and those of packages_jinja/. Of a package that has a folder
+    `macros`, as dbt installs it, that folder counts alone."""
+    files = []
+    for folder in (MACROS, PACKAGES):
+        found = sorted(_walk(root, folder, (".sql",), report))
+        whole = {parts[0] for _, parts, _ in found if parts[1:2] == ("macros",)}
+        for path, parts, ending in found:
+            other = folder == PACKAGES and parts[0] in whole and parts[1] != "macros"
+            if not other and (read := read_file(root, path, report)) is not None:
+                files.append(ProjectFile(path, folder, parts, ending, *read))
+    return tuple(files)
 
 
 def read_file(root: str, path: str, report: Report) -> tuple[str, bytes] | None:
@@ -129,7 +161,9 @@ def read_file(root: str, path: str, report: Report) -> tuple[str, bytes] | None:
     return text, data
 
 
-def _walk(root: str, folder: str, report: Report) -> Iterator[tuple[str, tuple[str, ...], str]]:
+def _walk(
+    root: str, folder: str, endings: tuple[str, ...], report: Report
+) -> Iterator[tuple[str, tuple[str, ...], str]]:
     """The path, parts and ending of each file below *folder* that belongs to a project."""
     pending: list[tuple[tuple[str, ...], tuple[str, ...]]] = [((), ())]
     while pending:
@@ -152,7 +186,7 @@ def _walk(root: str, folder: str, report: Report) -> Iterator[tuple[str, tuple[s
                 pending.append(((*parts, name), (*around, real)))
                 continue
             stem, ending = os.path.splitext(name)
-            if _belongs_to_a_project(folder, stem, ending):
+            if _belongs_to_a_project(endings, stem, ending):
                 yield f"{path}/{name}", (*parts, stem), ending.lower()
 
 
@@ -164,10 +198,10 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _belongs_to_a_project(folder: str, stem: str, ending: str) -> bool:
+def _belongs_to_a_project(endings: tuple[str, ...], stem: str, ending: str) -> bool:
     if ending == ".py" and stem.startswith("_"):  # a module that others import: __init__, _shared
         return False
-    return ending.lower() in (*FOLDERS[folder], *_YAML)
+    return ending.lower() in endings
 
 
 def _is_empty(root: str, path: str) -> bool:

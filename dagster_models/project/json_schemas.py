@@ -26,6 +26,7 @@ from dagster_models.project import (
     source_freshness,
     sources,
     target_settings,
+    templates,
     variables,
 )
 from dagster_models.project.checks import keys, kinds, thresholds
@@ -141,6 +142,7 @@ _NEEDS = {"ray": _object(runner.NEEDS_KEYS)}
 _SHAPES[runner.runner] = _either(
     {"enum": [*runner.RUNNERS]}, _object({"ray": runner.runner}, **_NEEDS)
 )
+_SHAPES[templates.jinja] = _either(_BOOLEAN, _object(templates.JINJA_KEYS))
 _SHAPES[runner.cluster] = _object(runner.RAY_KEYS)
 
 

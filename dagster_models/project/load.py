@@ -2,6 +2,7 @@
 
     dagster_models.yaml ─> Settings ──────────┐
     models/ scripts/ seeds/ checks/ ─> files ─┴─> drafts ─> linked steps ─> their columns ─> Project
+    models_jinja/ ─> rendered as files ─┘
 
 Every problem on the way is collected, so that one ProjectError has them all.
 """
@@ -22,6 +23,7 @@ from dagster_models.project.described import read_described
 from dagster_models.project.drafts.checks import check_queries, check_uses
 from dagster_models.project.drafts.draft import DraftContext, NameUse
 from dagster_models.project.drafts.drafts import make_drafts
+from dagster_models.project.drafts.templates import refuse_without_setting, rendered
 from dagster_models.project.ephemeral import taken_out
 from dagster_models.project.files import ProjectFiles, module_reader, read_file, read_files
 from dagster_models.project.folder_defaults import read_folder_defaults
@@ -35,6 +37,7 @@ from dagster_models.project.settings import PROJECT_FILE, Settings, read_setting
 from dagster_models.project.settings import target_path_of as settings_target_path
 from dagster_models.project.source_freshness import check_awaited
 from dagster_models.project.sources import read_sources
+from dagster_models.project.templates import PlacedInTemplates, RenderTemplates
 from dagster_models.project.trace import TraceContext, trace_steps
 from dagster_models.project.variables import GivenText
 from dagster_models.project.yaml.nodes import YamlNode, read_yaml
@@ -47,6 +50,7 @@ def load(
     root: str | os.PathLike[str],
     *,
     run_sql_function: RunSqlFunction,
+    render_templates: RenderTemplates,
     sources: Sequence[Source] = (),
     texts: Mapping[Text, ParsedSql] | None = None,
     environ: Mapping[str, str] | None = None,
@@ -59,7 +63,7 @@ def load(
     """The project in the folder *root*, resolved.
 
     Args:
-        run_sql_function: runs the user's ``def sql(vars)``; the load itself runs no user code.
+        run_sql_function, render_templates: run users' code. The load itself runs none.
         sources: the tables of other Dagster assets, with ``asset_key`` set, of which some are read.
         texts: ``Project.texts`` of an earlier load, so that no text is parsed twice.
         environ: fills in ``${NAME}`` of targets (default: the process's environment).
@@ -76,31 +80,28 @@ def load(
         ProjectError: holds all problems. Mere warnings are in ``Project.warnings`` instead.
     """
     root = os.path.abspath(root)
-    problems: list[Problem] = []
-    report, parsed = problems.append, ParsedTexts(texts or {})
+    report, parsed = PlacedInTemplates(), ParsedTexts(texts or {})
     settings, files = _read(root, os.environ if environ is None else environ, report, given)
     folder = target_path or settings.target_path
     with rare_collections(), SqlReader(folder) as reader:
-        context = _draft_context(root, settings, files, parsed, run_sql_function, report)
-        context = replace(context, look_at_seed=reader.look_at_seed)
+        context = _draft_context(root, settings, files, parsed, run_sql_function, report, reader)
+        of_steps = rendered(files.of_steps_and_checks, context, render_templates, report, folder)
         declared, uses, sources = _sources(context, sources)
         built, seen = remembered(folder), models_seen(folder)
         ahead = Ahead(settings, (*declared, *sources), built) if columns else None
-        drafts, checks = make_drafts(files.of_steps_and_checks, context, reader.parse_all, ahead)
-        blame = Blame(problems, drafts, files.of_steps_and_checks, context.described)
-        settings.variables.refuse_unknown((it.step.variables for it in drafts), report)
+        drafts, checks = make_drafts(of_steps, context, reader.parse_all, ahead)
+        blame = Blame(report.problems, drafts, of_steps, context.described)
         former = () if target_path else {*built, *seen}  # later ones were never models of this one
         how = (settings.unknown_references, report, former, uses, attached_names(settings.targets))
-        unread = {} if whole else context.described.unread(problems)  # else the cause is enough
+        unread = {} if whole else context.described.unread(report.problems)  # or it is enough
         steps, known = link(drafts, checks, declared, sources, *how, unread)
         level = unknown_columns or settings.unknown_columns
         tracing = TraceContext(settings.dialect, level, report, reader.trace) if columns else None
         steps, ephemerals = _with_columns(steps, known, built, tracing, blame, settings)
-    strict = settings.load == "strict" or bool(blame.of_nothing()) if whole is None else whole
-    _raise_errors(problems, strict)
+    _raise_errors(report.problems, whole, blame, settings)
     if whole is None:
         remember_models(folder, seen, (*steps, *ephemerals))
-    known, found = blame.marked_sources(known), ProjectError(problems).problems
+    known, found = blame.marked_sources(known), ProjectError(report.problems).problems
     empty = replace(settings.project(root), target_path=folder, texts=parsed.known)
     return replace(empty, steps=steps, ephemerals=ephemerals, sources=known, warnings=found)
 
@@ -112,13 +113,14 @@ def _draft_context(
     parsed: ParsedTexts,
     run_sql_function: RunSqlFunction,
     report: Report,
+    reader: SqlReader,
 ) -> DraftContext:
     """What the drafts are made with, which is what files say of other files."""
     described = read_described(files.of_steps_and_checks, files.of_yaml, report)
     defaults = read_folder_defaults(settings, files.places, report)
     read_module = module_reader(root)
     known = (root, settings, defaults, parsed, run_sql_function, read_module, report)
-    context = DraftContext(*known, described=described, built=files.built)
+    context = DraftContext(*known, reader.look_at_seed, described=described, built=files.built)
     return replace(context, queries=check_queries(files.of_steps_and_checks, context))
 
 
@@ -147,9 +149,13 @@ def target_path_of(root: str | os.PathLike[str], environ: Mapping[str, str] | No
     return settings_target_path(node, root, os.environ if environ is None else environ)
 
 
-def _raise_errors(problems: Sequence[Problem], whole: bool) -> None:
+def _raise_errors(
+    problems: Sequence[Problem], whole: bool | None, blame: Blame, settings: Settings
+) -> None:
     """Raise all problems if one is an error (if not *whole*: an error of the project file, or that
-    there is no such folder)."""
+    there is no such folder). None: as the project file says."""
+    if whole is None:
+        whole = settings.load == "strict" or bool(blame.of_nothing())
     errors = errors_of(problems)
     if errors and (whole or any(_is_of_all(problem.path) for problem in errors)):
         raise ProjectError(problems)
@@ -166,7 +172,8 @@ def _read(
     """What dagster_models.yaml says, and the files beside it."""
     file = _read_project_file(root, report)
     settings = read_settings(file, root, environ, report, given)
-    files = read_files(root, report)
+    files = read_files(root, report, templates=settings.jinja is not None)
+    refuse_without_setting(root, settings, report)
     if file is not None and not os.path.isdir(os.path.join(root, "models")):
         fix = "Create it: each .sql or .py file in it builds one table or view."
         report(Problem("there is no models/ folder", "models", fix=fix))

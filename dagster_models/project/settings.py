@@ -18,6 +18,7 @@ from dagster_models.project.partitions import read_partition_sets
 from dagster_models.project.problems import Noted, Report, problem
 from dagster_models.project.runner import cluster
 from dagster_models.project.target_settings import read_targets
+from dagster_models.project.templates import JinjaSettings, jinja
 from dagster_models.project.variables import GivenText, Variables, read_variables
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue, Reader, read_mapping
@@ -62,6 +63,7 @@ class Settings:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     code_url: str = ""
     ray: RayCluster = USUAL_CLUSTER
+    jinja: JinjaSettings | None = None  #: None: there are no templates
 
     def project(self, root: str) -> Project:
         """The project of this file in the folder *root*, as long as it has no steps."""
@@ -144,6 +146,7 @@ KEYS: dict[str, Reader] = {
     "code_url": code_url,
     "load": fields.OneOf("strict", "lenient"),
     "ray": cluster,
+    "jinja": jinja,
 }
 
 
@@ -201,9 +204,7 @@ def read_settings(
         targets=targets,
         default_target=default,
         variables=variables,
-        models=values.get("models"),
-        seeds=values.get("seeds"),
-        scripts=values.get("scripts"),
+        **{name: values.get(name) for name in ("models", "seeds", "scripts", "jinja")},
         jobs=jobs,
         schedules=schedules,
         key_prefix=values.get("key_prefix", ()),

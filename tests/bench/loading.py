@@ -44,11 +44,7 @@ import dagster_models.definitions.build as definitions
 def cpu():
     return sum(os.times()[:4])
 began, cpu_began = time.perf_counter(), cpu()
-project = definitions.load(
-    sys.argv[1],
-    run_sql_function=definitions.run_sql_function,
-    columns=sys.argv[2] == "lineage",
-)
+project = definitions.load_files(sys.argv[1], columns=sys.argv[2] == "lineage")
 read = time.perf_counter() - began
 target = definitions.usable_target(project)
 defs, problems = definitions.build(project, target)

@@ -41,6 +41,7 @@ PAGES = {
     "sources.FILE_KEYS": ("configuration.md",),
     "sources.SOURCE_KEYS": ("configuration.md",),
     "sources.TABLE_KEYS": ("configuration.md",),
+    "templates.JINJA_KEYS": ("jinja.md",),
     "unit_tests.read.TEST_KEYS": ("unit_tests.md",),
     "variables.KEYS": ("runs.md", "references.md"),
 }

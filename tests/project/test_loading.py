@@ -370,10 +370,9 @@ def test_a_project_is_the_same_on_all_cores(
 
 LOADER = """
 import sys
-from dagster_models.definitions.sql_function import run_sql_function
-from dagster_models.project.load import load
+from dagster_models.definitions.loading import load_files
 for _ in range(5):
-    print(len(load(sys.argv[1], run_sql_function=run_sql_function).steps), flush=True)
+    print(len(load_files(sys.argv[1]).steps), flush=True)
 """
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from dagster_models.core.model import Key, Project, Source
 from dagster_models.core.traced import Trace, TraceRequest
-from dagster_models.definitions.sql_function import run_sql_function
+from dagster_models.definitions.loading import load_files
 from dagster_models.errors import ProjectError
 from dagster_models.project import load as door
 from dagster_models.sql.lineage.trace import trace
@@ -19,7 +18,7 @@ from dagster_models.util.seed_look import SeedLook, look_at
 
 DEFAULT = "name: p\n"
 
-load_with_caches = partial(door.load, run_sql_function=run_sql_function)
+load_with_caches = load_files
 """Load a project as ``load_project`` does."""
 
 
@@ -46,7 +45,7 @@ class PlainReader:
 def load(root: Path, **arguments: Any) -> Project:
     """Load a project with a PlainReader: nothing is written into its folder."""
     with mock.patch.object(door, "SqlReader", PlainReader):
-        return door.load(root, **{"run_sql_function": run_sql_function, **arguments})
+        return load_files(root, **arguments)
 
 
 def split_case(text: str) -> tuple[dict[str, str], str]:

@@ -5,12 +5,35 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from dagster_models.core.model import Key
+from dagster_models.dbt.project.manifest import DbtNode
+
 
 @dataclass(frozen=True, slots=True)
 class NotRendered:
     """There is no SQL, as dbt's text needs what an import does not have."""
 
     reason: str
+
+
+class RelationNames(Protocol):
+    """What our SQL calls the relations that a text may read, by their unique_ids; ``ref`` is what
+    it means, and raises UnknownRef. ``is_unique``: whether the bare name means it alone."""
+
+    def key_of(self, unique_id: str) -> Key: ...
+
+    def is_unique(self, unique_id: str) -> bool: ...
+
+    def ref(
+        self, node: DbtNode, name: str, package: str | None, version: str | None
+    ) -> HasUniqueId: ...
+
+    def source(self, node: DbtNode, source_name: str, name: str) -> HasUniqueId: ...
+
+
+class HasUniqueId(Protocol):
+    @property
+    def unique_id(self) -> str: ...
 
 
 class Lookup(Protocol):

@@ -11,4 +11,5 @@ class NeedsWarehouse(NotImportable):
     """A text asks the warehouse while dbt compiles it, so only dbt has the answer."""
 
     def __init__(self, what: str) -> None:
+        self.asks = what
         super().__init__(f"{what} asks the warehouse while dbt compiles")

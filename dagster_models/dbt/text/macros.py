@@ -9,7 +9,7 @@ from jinja2 import Template
 
 from dagster_models.dbt.project.manifest import DbtMacro, Manifest
 from dagster_models.dbt.text.errors import NotImportable
-from dagster_models.dbt.text.template import MACRO, environment
+from dagster_models.dbt.text.template import MACRO, compiled
 
 #: An adapter -> those whose macros it takes where it has none of its own.
 _PARENTS = {
@@ -93,14 +93,13 @@ class Macros:
 
     def _callable(self, macro: DbtMacro) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
-            module = self._modules.get(macro.unique_id)
+            module = self._modules.get(macro.text)  # a text may be a file of several macros
             if module is None:
-                template = self._templates.get(macro.unique_id)
+                template = self._templates.get(macro.text)
                 if template is None:
-                    template = environment().from_string(macro.text)
-                    self._templates[macro.unique_id] = template
+                    template = self._templates[macro.text] = compiled(macro.text, macro.path)
                 module = template.make_module(self.context, shared=True)  # type: ignore[arg-type]
-                self._modules[macro.unique_id] = module
+                self._modules[macro.text] = module
             try:
                 return getattr(module, MACRO + macro.name)(*arguments, **named)
             except Return as returned:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from dagster_models.dbt.project.interfaces import RelationNames
 from dagster_models.dbt.project.manifest import DbtRelation, Manifest
-from dagster_models.dbt.project.names import NodeNames
 from dagster_models.dbt.text.errors import NotImportable
 from dagster_models.dbt.text.written_relations import (
     PART,
@@ -73,7 +73,7 @@ class Placeholders:
     """The placeholders of one import."""
 
     manifest: Manifest
-    names: NodeNames
+    names: RelationNames
     dialect: str
     ids: list[str] = field(default_factory=list)
     _numbers: dict[str, int] = field(default_factory=dict)

@@ -48,7 +48,7 @@ class Renderer:
         kind = self.manifest.adapter_type
         self._quote = "`" if kind in _BACKTICKS else '"'
         self.macros = Macros(self.manifest)
-        self._static = static_context(COLUMNS.get(kind, ColumnObject), self._quote)
+        self.static = static_context(COLUMNS.get(kind, ColumnObject), self._quote)
         self._relations: dict[str, RelationObject] = {}
         self._last: tuple[str, bool, Seen, dict[str, Any]] | None = None
         self.overridden = frozenset(self.macros.packages.get(self.macros.root, ())) & {
@@ -62,19 +62,19 @@ class Renderer:
     def render(self, text: str, node: DbtNode, incremental: bool, seen: Seen) -> str:
         """Render a text in the context of *node*. Raises NotImportable."""
         context = self.context(node, incremental, seen)
-        return self._guarded(lambda: template(text).render(context))
+        return self.guarded(lambda: template(text).render(context))
 
     def value(self, text: str, node: DbtNode, incremental: bool, seen: Seen) -> Any:
         """The value of an expression. Raises NotImportable."""
         context = self.context(node, incremental, seen)
         made = environment().compile_expression(text, undefined_to_none=False)
-        return self._guarded(lambda: made(**context))
+        return self.guarded(lambda: made(**context))
 
     def called(self, name: str, arguments: Sequence[Any], node: DbtNode, seen: Seen) -> Any:
         """The value of an expression that is a call with constants, which need not be compiled.
         Raises NotImportable."""
         context = self.context(node, False, seen)
-        return self._guarded(lambda: context[name](*arguments))
+        return self.guarded(lambda: context[name](*arguments))
 
     def render_test(self, node: DbtNode, seen: Seen) -> str:
         """The query of a test. The arguments of a generic one are rendered before. Raises
@@ -82,10 +82,10 @@ class Renderer:
         context = self.context(node, False, seen)
         if node.test is not None:
             arguments = node.test.arguments
-            context["_dbt_generic_test_kwargs"] = self._guarded(
+            context["_dbt_generic_test_kwargs"] = self.guarded(
                 lambda: {key: self._argument(key, it, context) for key, it in arguments.items()}
             )
-        return self._guarded(lambda: template(node.raw_code).render(context))
+        return self.guarded(lambda: template(node.raw_code).render(context))
 
     def relation(self, unique_id: str) -> RelationObject:
         found = self._relations.get(unique_id)
@@ -105,7 +105,7 @@ class Renderer:
     def _context(self, node: DbtNode, incremental: bool, seen: Seen) -> dict[str, Any]:
         context: dict[str, Any] = {
             **environment().globals,
-            **self._static,
+            **self.static,
             "adapter": Adapter(self.macros, node.package, self.manifest.adapter_type, self._quote),
             "config": ConfigObject(node),
             "target": TargetObject(self.target, seen),
@@ -169,7 +169,9 @@ class Renderer:
             return environment().compile_expression(inner[2:-2])(**context)
         return template(value).render(context) if "{" in value else value
 
-    def _guarded(self, work: Callable[[], T]) -> T | str:
+    def guarded(self, work: Callable[[], T]) -> T | str:
+        """What *work* returns, or what `return()` gives outside of a macro. Raises NotImportable
+        for whatever else it raises."""
         try:
             return work()
         except Return as returned:

@@ -10,13 +10,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, NoReturn
 
 from jinja2 import Template, TemplateSyntaxError, nodes
 from jinja2.environment import Environment
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.sandbox import SandboxedEnvironment
+
+from dagster_models.dbt.text.errors import NotImportable
 
 #: Before the name of each macro in its module: Jinja does not export names with an underscore.
 MACRO = "dbt_macro__"
@@ -96,6 +98,8 @@ def environment() -> Environment:
     for name in ("as_text", "as_bool", "as_native", "as_number"):
         made.filters[name] = _as_it_is
     made.filters["is_list"] = _is_list
+    made.filters["random"] = _random
+    del made.globals["lipsum"]
     return made
 
 
@@ -105,8 +109,18 @@ def template(text: str) -> Template:
     return environment().from_string(text)
 
 
+def compiled(source: str | nodes.Template, path: str) -> Template:
+    """A template whose lines bear the name *path* in tracebacks."""
+    of = environment()
+    return of.template_class.from_code(of, of.compile(source, path, path), of.make_globals(None))
+
+
 def _as_it_is(value: Any) -> Any:
     return value
+
+
+def _random(value: Any) -> NoReturn:
+    raise NotImportable("`random` gives another text each time")
 
 
 def _is_list(value: Any) -> bool:

@@ -48,6 +48,8 @@ def make_drafts(
         tell("files read", len(made), len(files))
     in_order = [made[place] for place in range(len(files))]
     drafts = [draft for draft in in_order if isinstance(draft, Draft)]
+    variables = context.settings.variables
+    variables.refuse_unknown((it.step.variables for it in drafts), context.report)
     return drafts, [check for check in in_order if isinstance(check, CheckDraft)]
 
 

@@ -19,6 +19,7 @@ from dagster_models.project.drafts.step import (
     use_of,
     warn_of_jinja,
 )
+from dagster_models.project.drafts.templates import with_config
 from dagster_models.project.files import ProjectFile
 from dagster_models.project.function import check_text
 from dagster_models.project.header import sql_header
@@ -39,8 +40,11 @@ def draft_sql(file: ProjectFile, context: DraftContext) -> Draft:
         what = "a model's header begins with `@check`"
         context.report(Problem(what, file.path, line, 1, fix))
     header = parse_header(sql_header(file.text), file, context.report)
+    header = with_config(header, file, context.report)
     values = configuration(header, file, context)
     step = new_step(file, "sql", values, context, sql=file.text)
+    if file.rendered is not None:
+        step = replace(step, template=file.rendered.origin)
     check_keys(step, header, context.report)
     check_copy(step, header, context.settings.targets, context.report)
     draft = draft_query(step, declared_uses(values, "upstream"), context)

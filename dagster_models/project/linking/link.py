@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from dagster_models.core.checks import Check
 from dagster_models.core.model import EMPTY, Key, Location, Source, Step
+from dagster_models.errors import Problem
 from dagster_models.project.config import EPHEMERAL, FUNCTION
 from dagster_models.project.drafts.draft import CheckDraft, Draft, NameUse
 from dagster_models.project.ephemeral import check_uses as check_ephemerals
@@ -314,11 +315,18 @@ def _linked(step: Step, links: Links, before: Mapping[Key, Step]) -> Step:
         checks=_checks_of(step.key, links),
         code_version=_version(step, links, before),
         undeclared=tuple(
-            it
+            _in_file(it, step)
             for path in (step.location.path, *(module.path for module in step.modules))
             for it in links.undeclared.get(path, ())
         ),
     )
+
+
+def _in_file(warning: Problem, step: Step) -> Problem:
+    """The warning of a name, at its place in the file of a template."""
+    if step.template is None:
+        return warning
+    return replace(warning, line=step.template.line_of(warning.line), column=1)
 
 
 def _with_checks(source: Source, links: Links) -> Source:

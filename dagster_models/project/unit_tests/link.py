@@ -193,6 +193,11 @@ class Linker:
             what = f"the query of {generated[0].key} is made by `def sql(vars)`, once for all tests"
             fix = "Delete `vars` here: a test cannot give it other ones."
             problems.append(problem(what, test.place("vars"), fix))
+        for step in steps:
+            if step.template and not values.keys().isdisjoint(step.template.variables):
+                what = f"the template of {step.key} is rendered once for all tests"
+                fix = "Delete `vars` here: a test cannot give it other ones."
+                problems.append(problem(what, test.place("vars"), fix))
         return values
 
 

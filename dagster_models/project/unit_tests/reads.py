@@ -50,7 +50,7 @@ def _add(project: Project, step: Step, found: ReadTables, in_function: bool = Fa
         if key is None:
             hidden = reference.certain and not reference.call and not reference.written
             if hidden and _SYSTEM.isdisjoint(map(str.lower, reference.parts[:-1])):
-                place = Location(step.location.path, reference.line, reference.column)
+                place = step.place(reference.line, reference.column)
                 found.undeclared.setdefault(reference.name, place)
         elif key in project.ephemerals:
             if key not in found.inside:

@@ -1,0 +1,78 @@
+"""What a project with templates sends is what dbt compiles of the same files, token by token.
+
+It runs if DAGSTER_MODELS_DBT is a Python that has dbt-core and dbt-duckdb.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from template_cases import (
+    TEMPLATES,
+    compiled,
+    dbt_project,
+    jinja_project,
+    load_jinja,
+    words,
+)
+
+PYTHON = os.environ.get("DAGSTER_MODELS_DBT", "")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(not PYTHON, reason="DAGSTER_MODELS_DBT is no Python that has dbt"),
+]
+
+
+def dbt(folder: Path, *arguments: str) -> None:
+    done = subprocess.run(
+        [PYTHON, "-m", "dbt.cli.main", *arguments, "--profiles-dir", "."],
+        cwd=folder,
+        env={**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_both_compile_the_same(tmp_path: Path) -> None:
+    theirs = dbt_project(tmp_path / "theirs")
+    dbt(theirs, "deps")
+    dbt(theirs, "run")  # now the incremental models are there, so that the next text is the other
+    dbt(theirs, "compile")
+    dbt(theirs, "compile", "--full-refresh", "--target-path", "full")
+    ours = load_jinja(jinja_project(tmp_path / "ours"))
+    for name in TEMPLATES:
+        for folder, full in (("target", False), ("full", True)):
+            text = (theirs / folder / f"compiled/shop/models/{name}.sql").read_text()
+            assert words(compiled(ours, name, full=full)) == words(text), name
+
+
+def test_dbts_own_macros_are_read_from_its_files(tmp_path: Path) -> None:
+    """A project that calls `dbt.dateadd` and its like copies the folders that dbt has them in."""
+    root = jinja_project(tmp_path / "ours")
+    where = "import dbt.include.global_project as it; print(it.__path__[0])"
+    done = subprocess.run([PYTHON, "-c", where], capture_output=True, text=True, check=True)
+    include = Path(done.stdout.strip()).parent
+    packages = {"dbt": "global_project", "dbt_duckdb": "duckdb"}
+    for package, folder in packages.items():
+        link = root / "packages_jinja" / package / "macros"
+        link.parent.mkdir()
+        link.symlink_to(include / folder / "macros")
+    text = (
+        "select {{ dbt.dateadd('day', 1, 'moment') }} as a,"
+        " {{ dbt.safe_cast('id', type_string()) }} as b,"
+        " {{ dbt.concat(['kind', \"'x'\"]) }} as c from {{ ref('stg_orders') }}"
+    )
+    (root / "models_jinja/main/dates.sql").write_text(text)
+    theirs = dbt_project(tmp_path / "theirs")
+    (theirs / "models/dates.sql").write_text(text)
+    dbt(theirs, "deps")
+    dbt(theirs, "compile", "--select", "dates")
+    expected = (theirs / "target/compiled/shop/models/dates.sql").read_text()
+    assert words(compiled(load_jinja(root), "dates")) == words(expected)
