@@ -30,7 +30,7 @@ SAIL := $(if $(filter spark,$(TARGET)),mkdir -p project/target; \
 JOB := $(if $(filter spark,$(TARGET)),flights_on_spark,flights)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ui test test-nightly test-duckdb2 lint bench docs clean
+.PHONY: help setup run ui test test-nightly test-duckdb2 lint bench compare docs clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 24
@@ -94,17 +94,21 @@ lint: setup ## run the linter and the type checker
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: setup ## run the benchmarks, which print their figures
-	@$(BIN)/python tests/bench/schedule.py
-	@$(BIN)/python tests/bench/overhead.py
-	@$(BIN)/python tests/bench/sleepers.py
+# The other tools, where they are installed: `make bench PEERS=folder`, see docs/comparison.md.
+PEERS ?=
+export PATH := $(PATH)$(foreach peer,dbt sqlmesh yato,$(if $(PEERS),:$(abspath $(PEERS))/$(peer)/bin))
+
+bench: setup ## run the benchmarks, which print their figures beside their goals (this takes half an hour)
+	@status=0; for bench in schedule start overhead sleepers stopping memory launch loading event_log \
+		python_steps streams ray_steps tricks 'postgres overhead width stopping'; do \
+	set -- $$bench; name=$$1; shift; echo; echo "== tests/bench/$$name.py $$*"; \
+	$(BIN)/python tests/bench/$$name.py $$* || status=1; done; exit $$status
+
+compare: setup ## run the benchmarks of docs/comparison.md (PEERS=folder: where the other tools are)
+	@$(BIN)/python tests/bench/overhead.py --models 100 1000
+	@$(BIN)/python tests/bench/loading.py --models 1000
 	@$(BIN)/python tests/bench/stopping.py
-	@$(BIN)/python tests/bench/memory.py
-	@$(BIN)/python tests/bench/python_steps.py
-	@$(BIN)/python tests/bench/streams.py
-	@$(BIN)/python tests/bench/ray_steps.py
-	@$(BIN)/python tests/bench/tricks.py
-	@$(BIN)/python tests/bench/postgres.py overhead width stopping
+	@$(BIN)/python tests/bench/sleepers.py --slots 1 4 16 --stock
 
 docs: setup ## write the documentation as a site to site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet

@@ -140,9 +140,11 @@ class ProjectJobs:
         Raises:
             SelectionError: it is in neither, or matches nothing.
         """
+        if job.selection == "*":  # as `from_string` has it, which imports a parser for that
+            return AssetSelection.all(job.only_checks)
         with suppress(DagsterError):
             selection = AssetSelection.from_string(job.selection, job.only_checks)
-            if job.selection == "*" or self._selections.resolve(selection & self._own)[0]:
+            if self._selections.resolve(selection & self._own)[0]:
                 return selection
         names = select(asset_nodes(self._assets), job.selection, None)
         keys = executable_keys(self._assets).intersection(map(AssetKey.from_user_string, names))

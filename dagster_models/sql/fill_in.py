@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from sqlglot import exp
@@ -104,6 +105,7 @@ def literal(value: Any, dialect: str) -> str:
     return _literal(value).sql(dialect=dialect)
 
 
+@lru_cache(maxsize=4096)  # each step asks for those of its own and of what it reads
 def quote(identifier: str, dialect: str) -> str:
     """Return a quoted identifier. Raises ValueError if it is empty or has a NUL character."""
     if not identifier or "\0" in identifier:

@@ -1,10 +1,11 @@
-"""Python steps alone: milliseconds per step, and memory with eight steps in flight.
+"""Python steps alone: milliseconds per step, and memory with one and with eight steps in flight.
 
     python tests/bench/python_steps.py [--steps 100] [--quick]
 
 The runner of Python steps is driven directly, without Dagster: `alone` are steps one after another,
-`8 at once` the same number with eight in flight. Memory is the proportional set size (Linux only)
-of all their processes, while eight steps wait at the same moment with their libraries loaded.
+`8 at once` the same number with eight in flight. Memory (process_memory.py, Linux only) is that of
+all their processes, the template among them, while so many steps wait at the same moment with their
+work done, divided by their number. For the first steps of a run the template has imported nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from dagster_models.core.model import Relation
@@ -26,20 +26,34 @@ from dagster_models.core.tasks import PythonTask, ScriptTask
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.execution.runners.events import Answered, Lost, Output, WorkerEvent
 from dagster_models.execution.runners.task_runners import TaskRunners
+from figures import Goal, show
+from process_memory import mib, pids
 
 SLOTS = 8
 MARK = f"DAGSTER_MODELS_BENCH={os.getpid()}"  #: in the environment of our processes
 FILES = {
     "empty script": "",
+    "script of rows": "from dagster_models import warehouse\nwarehouse.sql('select 1').fetchall()",
     "model of rows": "def model(warehouse): return [{'n': 1}]",
     "model of pandas": "import pandas\ndef model(warehouse): return pandas.DataFrame({'n': [1]})",
     "model of polars": "import polars\ndef model(warehouse): return polars.DataFrame({'n': [1]})",
 }
+#: What a script does before it waits, so that its memory is seen.
+WORK = {
+    "empty script": "",
+    "rows": "warehouse.load([{'n': 1, 't': 'a'}], name)\nwarehouse.table(name).fetchall()",
+    "pandas": "import pandas\nwarehouse.load(pandas.DataFrame({'n': [1]}), name)",
+    "polars": "import polars\nwarehouse.load(polars.DataFrame({'n': [1]}), name)",
+}
 WAITS = """
 import os, time
+from dagster_models import warehouse
+name = f"main.t{{os.getpid()}}"
+{work}
 print("here")
 while os.path.exists("gate"): time.sleep(0.02)
 """
+NO_PANDAS = Goal(30, "MiB")  #: for each of eight steps that need no pandas, which is installed
 
 
 class Bench:
@@ -79,36 +93,34 @@ class Bench:
                     return time.perf_counter() - began
         raise AssertionError
 
-    def mib_in_flight(self, source: str) -> float:
-        """MiB of all processes of the steps while eight wait."""
+    def mib_in_flight(self, work: str, steps: int) -> float:
+        """MiB of all processes of the steps, for each of them, while they wait."""
         (self.folder / "gate").touch()
         path = self.folder / "waits.py"
-        path.write_text(source.partition("\n")[0] + WAITS)
-        for _ in range(SLOTS):
+        path.write_text(WAITS.format(work=work))
+        for _ in range(steps):
             self.start(path)
         here = 0
         for event in self.events():
-            here += isinstance(event, Output) and event.text.count("here")
-            if here == SLOTS:
+            assert not isinstance(event, (Answered, Lost)), event
+            here += event.text.count("here") if isinstance(event, Output) else 0
+            if here == steps:
                 break
-        found = sum(_mib_of_steps())
+        steps_of_run = [(pid, "step") for pid, told in pids(MARK) if "processes.worker" in told]
+        found = mib(steps_of_run)["step"]
         (self.folder / "gate").unlink()
         for event in self.events():
             here -= isinstance(event, Answered)
             if not here:
-                return found
+                return found / steps
         raise AssertionError
 
 
-def _mib_of_steps() -> Iterator[float]:
-    for name in os.listdir("/proc"):
-        with suppress(OSError):
-            command = Path("/proc", name, "cmdline").read_bytes()
-            environ = Path("/proc", name, "environ").read_bytes()
-            if b"processes.worker" in command and MARK.encode() in environ:
-                for line in Path("/proc", name, "smaps_rollup").read_text().splitlines():
-                    if line.startswith("Pss:"):
-                        yield int(line.split()[1]) / 1024
+@contextlib.contextmanager
+def bench() -> Iterator[Bench]:
+    """The runner of a new run."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.closing(TaskRunners()) as runners:
+        yield Bench(Path(folder), runners)
 
 
 def main() -> None:
@@ -118,21 +130,26 @@ def main() -> None:
     options = parser.parse_args()
     steps = 3 if options.quick else options.steps
     os.environ.update([MARK.split("=")])
-    print(f"{steps} steps each, ms a step:   the first    alone   8 at once   MiB, 8 in flight")
+    print(f"{steps} steps each, ms a step:   the first    alone   8 at once")
     for name, source in FILES.items():
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            contextlib.closing(TaskRunners()) as runners,
-        ):
-            bench = Bench(Path(folder), runners)
-            path = bench.folder / "step.py"
+        with bench() as run:
+            path = run.folder / "step.py"
             path.write_text(source)
-            first = bench.seconds(path, 1, 1)
-            alone = statistics.median(bench.seconds(path, 1, 1) for _ in range(steps))
-            at_once = bench.seconds(path, steps, SLOTS) / steps
-            mib = bench.mib_in_flight(source)
+            first = run.seconds(path, 1, 1)
+            alone = statistics.median(run.seconds(path, 1, 1) for _ in range(steps))
+            at_once = run.seconds(path, steps, SLOTS) / steps
         ms = "".join(f"{1000 * seconds:11.1f}" for seconds in (first, alone, at_once))
-        print(f"  {name:24}{ms}{mib:18.0f}", flush=True)
+        print(f"  {name:24}{ms}", flush=True)
+    for name, work in WORK.items():
+        for in_flight in (1, SLOTS):
+            with bench() as run:
+                first_mib = run.mib_in_flight(work, in_flight)
+                later_mib = run.mib_in_flight(work, in_flight)
+            light = name in ("empty script", "rows") and in_flight == SLOTS
+            goal = NO_PANDAS if light else None
+            of = f"memory of a step, {name}, {in_flight} in flight"
+            show(f"{of}, the first of their run", first_mib, goal, "MiB")
+            show(f"{of}, later", later_mib, goal, "MiB")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,39 @@
+"""What a run imports before its first step."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from running import DAGSTER, make_project
+
+#: What some runs need, and others not: from 30 to 400 ms each.
+NEEDED_BY_SOME = {
+    *("antlr4", "deltalake", "duckdb", "jinja2", "networkx", "numpy", "pandas", "polars"),
+    *("psycopg", "pyarrow", "pymysql", "pyspark", "ray"),
+}
+
+
+@pytest.mark.slow
+def test_a_run_of_plain_models_imports_none_of_what_others_need(tmp_path: Path) -> None:
+    files = {"models/a.sql": "select 1 as id", "models/b.sql": "select id from a"}
+    project = make_project(tmp_path, files)
+    argv = [sys.executable, "-X", "importtime", DAGSTER, "job", "execute"]
+    done = subprocess.run(
+        [*argv, "-f", "definitions.py", "-j", "test"],
+        cwd=project.root,
+        env=project.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=True,
+    )
+    before, start, _ = done.stdout.partition(" START ")
+    assert start
+    imported = set(re.findall(r"^import time: +\d+ \| +\d+ \| +(\w+)", before, re.MULTILINE))
+    assert {"dagster", "sqlglot", "dagster_models"} <= imported
+    assert not imported & NEEDED_BY_SOME
