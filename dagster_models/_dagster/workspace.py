@@ -87,6 +87,8 @@ class LoadedLocation:
         return job
 
     def assets(self) -> list[AssetsDefinition]:
+        if not self._repository.has_job(ASSET_JOB):  # Dagster makes it only if there are assets
+            return []
         repository = self._code(ASSET_JOB).get_repository_definition()
         return list(repository.asset_graph.assets_defs) if repository is not None else []
 

@@ -1,4 +1,5 @@
-"""YAML as an import writes it: keys in their order, and nothing that ends a comment of SQL."""
+"""YAML as an import writes it: keys in their order, and nothing that begins or ends a comment of
+SQL. It stands in one, and many dialects nest them."""
 
 from __future__ import annotations
 
@@ -12,11 +13,12 @@ _Base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 class _Dumper(_Base):  # type: ignore[misc]
-    """A text that would end the comment is in double quotes, in which YAML knows `\\/`."""
+    """A text with signs of a comment is in double quotes, in which YAML knows `\\/` and `\\x2a`."""
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    style = '"' if "*/" in value else "|" if "\n" in value and value == value.strip() else None
+    style = "|" if "\n" in value and value == value.strip() else None
+    style = '"' if "*/" in value or "/*" in value else style
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
@@ -28,7 +30,7 @@ def yaml_text(values: Mapping[str, Any] | list[Any]) -> str:
     text: str = yaml.dump(
         _plain(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000
     )
-    return text.replace("*/", "*\\/")
+    return text.replace("/*", "/\\x2a").replace("*/", "*\\/")
 
 
 def with_header(word: str, values: Mapping[str, Any], sql: str) -> str:

@@ -296,3 +296,12 @@ def test_where_the_code_is_must_be_known(tmp_path: Path, monkeypatch: pytest.Mon
     code = pytest.raises(DagsterModelsError, match=r"has no definitions\.py")
     with code, location_of(project.root, {}):
         pass
+
+
+def test_a_project_whose_models_are_all_disabled_has_nothing_to_run(tmp_path: Path) -> None:
+    """Dagster makes no job of all assets where there are none."""
+    project = make_project(tmp_path, {"models/a.sql": "/* @model\nenabled: false\n*/\nselect 1"})
+    code, said = called(project, "run")
+    assert code == 2  # nothing was run
+    assert "no asset of the project" in said
+    assert "Traceback" not in said

@@ -76,6 +76,29 @@ def test_how_a_model_is_kept(tmp_path: Path, config: Any, expected: Any) -> None
     assert values(tmp_path, config=config) == expected
 
 
+@pytest.mark.parametrize(
+    ("key", "given"),
+    [
+        ("merge_update_columns", ["a"]),
+        ("merge_exclude_columns", ["a"]),
+        ("merge_clauses", {"when_matched": [{"action": "delete"}]}),
+        ("merge_on_using_columns", ["id"]),
+        ("merge_update_condition", "a > 1"),
+        ("merge_insert_condition", "a > 1"),
+        ("merge_update_set_expressions", {"a": "a + 1"}),
+    ],
+)
+def test_what_makes_another_merge_is_refused(tmp_path: Path, key: str, given: Any) -> None:
+    config = {**INCREMENTAL, "unique_key": "id", key: given}
+    merged = header(tmp_path, config={**config, "incremental_strategy": "merge"})
+    assert [it.partition(":")[0] for it in merged.refused] == [f"`{key}"]
+    other = header(tmp_path, config={**config, "incremental_strategy": "delete+insert"})
+    assert not other.refused
+    assert [it.what for it in other.remarks] == [
+        f"`{key}` means nothing to the strategy delete+insert"
+    ]
+
+
 def test_the_default_strategy_is_that_of_the_adapter(tmp_path: Path) -> None:
     config = {**INCREMENTAL, "unique_key": "id"}
     assert values(tmp_path, config=config, adapter="postgres")["strategy"] == "delete+insert"

@@ -13,6 +13,7 @@ import pytest
 from dagster_models.cli.main import main
 from dagster_models.definitions.launch import location_of
 from dagster_models.project.problems import errors_of
+from dagster_models.sql.literals import layout
 from dbt_cases import dbt_test, manifest_of, step
 from project_cases import load
 
@@ -229,3 +230,17 @@ def test_a_project_without_models_loads(tmp_path: Path) -> None:
     code, report = imported(root)
     assert (code, report["errors"]) == (0, {})
     assert [str(key) for key in load(root.with_name("shop_models")).steps] == ["seeds.rates"]
+
+
+@pytest.mark.parametrize(
+    "said", ["/* not */ closed */", "/* never closed", "never begun */", "/*/"]
+)
+def test_a_description_neither_begins_nor_ends_a_comment(tmp_path: Path, said: str) -> None:
+    """Comments nest in DuckDB and PostgreSQL, and the header stands in one."""
+    manifest_of(tmp_path / "shop", sql("a", description=said))
+    code, report = imported(tmp_path / "shop")
+    assert (code, report["errors"], report["ways"]) == (0, {}, {"source": 1})
+    (step,) = load(tmp_path / "shop_models").steps.values()
+    assert step.config.description == said
+    text = (tmp_path / "shop_models/models/marts/a.sql").read_text()
+    assert layout(text, "duckdb").said(text) == ["select", "1", "as", "x"]

@@ -205,3 +205,11 @@ def test_config_is_removed_with_its_line(shop: Path) -> None:
     text = "-- head\n  {{ config(a=1) }}  \nselect 1 as a{{ config(b=1) }}\n, 2 as b"
     it = imported_with(shop, "shadowed", raw_code=text)
     assert text_of(it, "shadowed") == "-- head\n  select 1 as a\n, 2 as b\n"
+
+
+def test_an_ephemeral_model_knows_the_schema_that_it_would_be_in(shop: Path) -> None:
+    node = MANIFEST.nodes["model.shop.shadowed"]
+    config = {**node.config, "materialized": "ephemeral"}
+    text = "select * from {{ this.schema }}.raw_orders"
+    it = imported_with(shop, "shadowed", config=config, raw_code=text, relation_name=None)
+    assert text_of(it, "shadowed") == "select * from raw_orders\n"

@@ -22,11 +22,17 @@ _STRATEGIES = {
     "delete_insert": "delete+insert",
 }
 _ON_SCHEMA_CHANGE = ("ignore", "fail", "append_new_columns", "sync_all_columns")
+#: What makes another statement of dbt-duckdb's merge.
+_OTHER_MERGES = (
+    *("merge_clauses", "merge_on_using_columns", "merge_update_condition"),
+    *("merge_insert_condition", "merge_update_set_expressions"),
+)
 _EVERY = ("hour", "day", "month")
 #: The keys of dbt that are read here.
 KEYS = (
     *("incremental_strategy", "unique_key", "on_schema_change", "full_refresh"),
     *("incremental_predicates", "predicates", "merge_update_columns", "merge_exclude_columns"),
+    *_OTHER_MERGES,
     *("event_time", "batch_size", "lookback", "begin", "concurrent_batches"),
 )
 
@@ -79,11 +85,15 @@ def _keyed(header: ImportedHeader, adapter: str) -> None:
 
 
 def _narrowed(header: ImportedHeader, strategy: str) -> None:
-    """What narrows the rows or the columns that a strategy writes."""
-    for name in ("merge_update_columns", "merge_exclude_columns"):
+    """What narrows the rows or the columns that a strategy writes, or is another merge."""
+    narrower = dict.fromkeys(
+        ("merge_update_columns", "merge_exclude_columns"), "writes all columns"
+    )
+    others = dict.fromkeys(_OTHER_MERGES, "updates the rows of a key, and adds all others")
+    for name, ours in (narrower | others).items():
         given = header.setting(name)
         if strategy == "merge" and given:
-            header.refused.append(f"`{name}: {given}`: a merge here writes all columns")
+            header.refused.append(f"`{name}: {given}`: a merge here {ours}")
         elif given:
             header.remark(f"`{name}` means nothing to the strategy {strategy}", Weight.NOTE)
     for name in ("incremental_predicates", "predicates"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from jinja2 import TemplateError
@@ -113,7 +113,7 @@ class Renderer:
             "var": VarFunction(self.manifest, node, self.given, self._text),
             "ref": self._ref(node),
             "source": self._source(node),
-            "this": self.relation(node.unique_id),
+            "this": self._this(node.unique_id),
             "model": node.given,
             "node": node.given,
             "graph": self._graph,
@@ -195,6 +195,13 @@ class Renderer:
                 None, None, f"__dbt__cte__{of.identifier}", word, (False,) * 3, type="cte"
             )
         return relation_object(of.written, of.database, of.schema, of.identifier, word, self._quote)
+
+    def _this(self, unique_id: str) -> RelationObject:
+        """An ephemeral model knows where a relation of its own would be."""
+        of, found = self.placeholders.relation_of(unique_id), self.relation(unique_id)
+        if of.written is not None:
+            return found
+        return replace(found, database=of.database, schema=of.schema)
 
     def _ref(self, node: DbtNode) -> Any:
         def ref(*names: str, v: Any = None, version: Any = None) -> RelationObject:
