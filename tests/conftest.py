@@ -24,6 +24,7 @@ from postgres_server import GIVEN, dsn_of_database, start_server
 from sail_server import SailServer, start_sail, why_no_sail
 from systems import (
     EVERY,
+    FORMATS,
     NAMES,
     NO_DUCKLAKE,
     System,
@@ -137,7 +138,7 @@ def mariadb(_mariadb_server: MariaServer) -> MariaServer:
 def system(request: pytest.FixtureRequest, tmp_path: Path) -> System:
     """Each warehouse in turn, or that of another package. A test of a feature that one lacks must
     fail there."""
-    if request.param not in EVERY:
+    if request.param not in (*EVERY, *FORMATS):
         made = import_module(f"{request.param}.{CONFORMANCE}").system(tmp_path)
     elif request.param == "duckdb":
         made = duckdb_system(str(tmp_path / "w.duckdb"))
@@ -145,8 +146,11 @@ def system(request: pytest.FixtureRequest, tmp_path: Path) -> System:
         if not ducklake_is_installed():
             pytest.skip(NO_DUCKLAKE)
         made = ducklake_system(str(tmp_path), request.getfixturevalue("postgres_dsn"))
-    elif request.param == "spark":
-        made = spark_system(request.getfixturevalue("sail").settings, str(tmp_path / "tables"))
+    elif request.param in ("spark", "iceberg"):
+        if request.param == "iceberg":
+            pytest.importorskip("pyiceberg")
+        server, folder = request.getfixturevalue("sail"), str(tmp_path / "tables")
+        made = spark_system(server.settings, folder, request.param.replace("spark", "delta"))
     elif request.param == "mariadb":
         made = mariadb_system(request.getfixturevalue("mariadb").settings)
     else:
@@ -231,7 +235,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     features = any(metafunc.definition.iter_markers("feature")) and here in _SUITE
     every = features or any(metafunc.definition.iter_markers("every_warehouse"))
     package = metafunc.config.getoption(_OPTION)
-    names = [package] if package else EVERY if every else NAMES
+    names = [package] if package else (*EVERY, *FORMATS) if every else NAMES
     metafunc.parametrize("system", names, indirect=True)
 
 
@@ -288,7 +292,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         return
     terminalreporter.section("what each warehouse was seen to do")
     width = max(map(len, FEATURES))
-    names = list(dict.fromkeys([*EVERY, *(name for _, name in _matrix)]))
+    names = list(dict.fromkeys([*EVERY, *FORMATS, *(name for _, name in _matrix)]))
     terminalreporter.write_line(" " * width + "".join(f"  {name:<9}" for name in names))
     for feature in FEATURES:
         cells = "".join(f"  {_matrix.get((feature, name), '-'):<9}" for name in names)

@@ -200,8 +200,12 @@ SPARK = TargetType(
         Setting("port", "integer"),
         Setting("user"),
         Setting("token", secret=True),
-        # A folder that the server and this machine have at the same path: it has the Delta tables.
+        # A folder that the server and this machine have at the same path: it has the tables.
         Setting("location", "path"),
+        # Delta tables, or Iceberg tables of a catalog, which is in a SQLite or PostgreSQL database.
+        Setting("format"),
+        Setting("catalog", secret=True),
+        Setting("catalog_name"),
         # How long a server that does not answer is tried: it may be restarting.
         Setting("connect_seconds", "seconds", default=10.0, scope="session"),
         _IDLE,

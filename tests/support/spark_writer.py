@@ -9,6 +9,7 @@ import datetime as dt
 import os
 import signal
 import warnings
+from importlib.util import find_spec
 from typing import Any
 
 from dagster_models.core.materializations import (
@@ -21,9 +22,12 @@ from dagster_models.core.model import Relation
 from dagster_models.core.tasks import BuildTask, Query
 from dagster_models.core.windows import Partition, TimeWindow
 from dagster_models.warehouses.spark import session as spark
-from dagster_models.warehouses.spark.delta_log import TableLog
+from dagster_models.warehouses.spark.delta_log import DeltaLog
+from dagster_models.warehouses.spark.iceberg_log import IcebergLog
 from killed_writers import fork_for_each_line, publish_until_killed
 
+#: What takes its time to import, where it is installed.
+ICEBERG = ("pyiceberg.catalog.sql", "pyiceberg.io.pyarrow") if find_spec("pyiceberg") else ()
 ROWS = 20_000
 ROWS_ADDED = 1_000
 T = Relation("s", "t")
@@ -60,13 +64,14 @@ def task(attempt: int) -> BuildTask:
 
 def write(settings: dict[str, Any], acked: str, first: int, dies: str, kind: str) -> None:
     if dies == "after_commit":
-        publish = TableLog.publish
+        log: Any = IcebergLog if settings.get("format") == "iceberg" else DeltaLog
+        publish = log.publish
 
         def publish_and_die(*arguments: Any) -> None:
             publish(*arguments)
             os.kill(os.getpid(), signal.SIGKILL)
 
-        TableLog.publish = publish_and_die  # type: ignore[method-assign]
+        log.publish = publish_and_die
     session = spark.connect(settings).session(f"writer-{first}")
 
     def asked(attempt: int) -> BuildTask:
@@ -77,4 +82,4 @@ def write(settings: dict[str, Any], acked: str, first: int, dies: str, kind: str
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    fork_for_each_line(write, "deltalake", "pyspark.sql.connect.session", "pyarrow")
+    fork_for_each_line(write, "deltalake", "pyspark.sql.connect.session", "pyarrow", *ICEBERG)

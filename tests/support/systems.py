@@ -26,6 +26,9 @@ from postgres_server import start_server
 
 EVERY = tuple(TARGET_TYPES)
 
+#: What is a warehouse of one of these types in another format: Iceberg tables on Spark.
+FORMATS = ("iceberg",)
+
 #: Those that are asked everything. The others are asked what the door in warehouses.base is about:
 #: the tests of a feature, and those with the mark ``every_warehouse``.
 NAMES = tuple(name for name in EVERY if name not in ("spark", "mariadb"))
@@ -148,18 +151,61 @@ def postgres_system(dsn: str) -> System:
     )
 
 
+def spark_settings(settings: dict[str, Any], folder: str, format_: str) -> dict[str, Any]:
+    """Of a target whose location is a folder."""
+    if format_ == "delta":
+        return {**settings, "location": folder}
+    catalog = f"sqlite:///{Path(folder).parent}/catalog.db"
+    return {**settings, "location": folder, "format": format_, "catalog": catalog}
+
+
 def commits_at(location: str) -> list[tuple[str, str, int, dict[str, Any]]]:
     """(schema, name, version, what its commit says of us) of each commit in the logs of Delta
-    tables, as the files have them."""
+    tables, as the files have them, or of Iceberg tables, as pyiceberg has them."""
+    if catalog := catalog_at(location):
+        return [
+            (*table.name(), it.sequence_number, _said(it.summary["dagster_models"] or ""))
+            for table in tables_of(catalog)
+            for it in sorted(table.snapshots(), key=lambda it: it.sequence_number)
+        ]
     found = []
     for file in sorted(Path(location).glob("*/*/_delta_log/*.json")):
         actions = map(json.loads, file.read_text().splitlines())
         info = next((it["commitInfo"] for it in actions if "commitInfo" in it), {})
-        said = info.get("userMetadata") or ""
         schema, name = file.parts[-4:-2]
-        mark = json.loads(said) if said.startswith("{") else {}
-        found.append((schema, name, int(file.stem), mark))
+        found.append((schema, name, int(file.stem), _said(info.get("userMetadata") or "")))
     return found
+
+
+def _said(text: str) -> dict[str, Any]:
+    return json.loads(text) if text.startswith("{") else {}
+
+
+def catalog_at(location: str) -> Any:
+    """The catalog of Iceberg tables at a location; None where these are Delta's."""
+    path = Path(location).parent / "catalog.db"
+    if not path.exists():
+        return None
+    from pyiceberg.catalog.sql import SqlCatalog
+
+    return SqlCatalog("default", uri=f"sqlite:///{path}")
+
+
+def rows_of_version(location: str, version: int) -> Any:
+    """The rows of s.t in one version, as the library of its format reads them."""
+    if catalog := catalog_at(location):
+        table = catalog.load_table("s.t")
+        (one,) = (it for it in table.snapshots() if it.sequence_number == version)
+        return table.scan(snapshot_id=one.snapshot_id).to_arrow()
+    from deltalake import DeltaTable
+
+    return DeltaTable(f"{location}/s/t", version=version).to_pyarrow_table()
+
+
+def tables_of(catalog: Any) -> Iterator[Any]:
+    for (schema,) in sorted(catalog.list_namespaces()):
+        for key in sorted(catalog.list_tables(schema)):
+            yield catalog.load_table(key)
 
 
 def relations_at(location: str) -> list[tuple[Any, ...]]:
@@ -167,10 +213,10 @@ def relations_at(location: str) -> list[tuple[Any, ...]]:
     return [(*key, said.get("kind", "table")) for key, said in sorted(last.items())]
 
 
-def spark_system(settings: dict[str, Any], folder: str) -> System:
+def spark_system(settings: dict[str, Any], folder: str, format_: str = "delta") -> System:
     return System(
         "spark",
-        {**settings, "location": folder},
+        spark_settings(settings, folder, format_),
         endless="select sum(id) as n from range(100000000000000)",
         series="(select id as i from range({n})) as series",
         types={

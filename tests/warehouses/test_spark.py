@@ -1,4 +1,4 @@
-"""What only Spark does: the log of a Delta table as the record, on a real server (Sail)."""
+"""What only Spark does: the log of a table as the record, on a real server (Sail)."""
 
 from __future__ import annotations
 
@@ -24,12 +24,15 @@ from dagster_models.util import arrow_files as bulk
 from dagster_models.warehouses.base import find_proof
 from dagster_models.warehouses.spark import session as spark
 from dagster_models.warehouses.spark import text
-from dagster_models.warehouses.spark.delta_log import TableLog
+from dagster_models.warehouses.spark.delta_log import DeltaLog
 from dagster_models.warehouses.spark.errors import convert
+from dagster_models.warehouses.spark.iceberg_log import IcebergLog
+from dagster_models.warehouses.spark.table_log import TableLog
 from sail_server import SailServer, start_sail
-from systems import T, commits_at, create, session_of
+from systems import T, catalog_at, commits_at, create, session_of, spark_settings
 from tasks import sql_task
 
+LOGS: dict[str, type[TableLog]] = {"delta": DeltaLog, "iceberg": IcebergLog}
 TASK = sql_task("s.t", "select 'new' as n", builder="b")
 
 
@@ -38,9 +41,21 @@ def location(tmp_path: Path) -> str:
     return str(tmp_path / "tables")
 
 
+@pytest.fixture(params=LOGS)
+def settings(request: pytest.FixtureRequest, sail: SailServer, location: str) -> dict[str, Any]:
+    if request.param == "iceberg":
+        pytest.importorskip("pyiceberg")
+    return spark_settings(sail.settings, location, request.param)
+
+
 @pytest.fixture
-def warehouse(sail: SailServer, location: str) -> Iterator[spark.Spark]:
-    warehouse = spark.connect({**sail.settings, "location": location})
+def log(settings: dict[str, Any]) -> type[TableLog]:
+    return LOGS[settings.get("format", "delta")]
+
+
+@pytest.fixture
+def warehouse(settings: dict[str, Any]) -> Iterator[spark.Spark]:
+    warehouse = spark.connect(settings)
     yield warehouse
     warehouse.close()
 
@@ -61,6 +76,15 @@ def test_data_and_proof_are_in_one_commit_which_names_only_the_new_files(
 ) -> None:
     create(session, "table", "select 'old' as n")
     assert run(session, TASK, Stop()).verdict is Verdict.COMMITTED
+    if catalog := catalog_at(location):
+        table = catalog.load_table("s.t")
+        said = table.current_snapshot().summary
+        (proof,) = json.loads(said["dagster_models"])["commits"]
+        assert (proof["run_id"], proof["step"], proof["rows"]) == ("r", "s.t", 1)
+        assert (said["added-data-files"], said["deleted-data-files"]) == ("1", "1")
+        assert table.scan().to_arrow().to_pylist() == [{"n": "new"}]
+        assert [it.sequence_number for it in table.snapshots()] == [1, 2]
+        return
     log = Path(location, "s/t/_delta_log/00000000000000000001.json")
     actions = [json.loads(line) for line in log.read_text().splitlines()]
     info = next(it["commitInfo"] for it in actions if "commitInfo" in it)
@@ -101,17 +125,17 @@ def test_another_writer_is_a_conflict_and_the_build_is_tried_again(
 ) -> None:
     if is_there:
         create(session, "table", "select 'old' as n")
-    read, overtaken = TableLog.table, [False]
+    refuse, overtaken = TableLog.refuse_second, [False]
 
-    def overtake(self: TableLog) -> object:
-        table = read(self)
+    def overtake(self: TableLog, *arguments: Any) -> None:
+        """The log was read, and nothing is committed yet."""
         if not overtaken[0]:
             overtaken[0] = True
             with session_of(warehouse) as other:
                 create(other, "table", "select 'theirs' as n")
-        return table
+        refuse(self, *arguments)
 
-    monkeypatch.setattr(TableLog, "table", overtake)
+    monkeypatch.setattr(TableLog, "refuse_second", overtake)
     assert run(session, TASK, Stop()).verdict is Verdict.COMMITTED
     assert session.query("select n from s.t")[1] == [("new",)]
     steps = [
@@ -142,41 +166,45 @@ def test_a_session_that_was_given_up_cannot_publish(
 
 
 def test_a_fence_that_cannot_be_committed_says_so(
-    session: spark.SparkSession, monkeypatch: pytest.MonkeyPatch
+    session: spark.SparkSession, log: type[TableLog], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create(session, "table", "select 'old' as n")
 
     def overtaken(self: TableLog, session: str) -> None:
         raise WarehouseError(ErrorKind.CONFLICT, "written at the same moment", transient=True)
 
-    monkeypatch.setattr(TableLog, "fence", overtaken)
+    monkeypatch.setattr(log, "fence", overtaken)
     assert not session.fence("lost", 0.1, T)
 
 
 @pytest.mark.parametrize("is_made", [True, False])
 def test_a_commit_that_ends_in_an_error_keeps_its_files(
-    session: spark.SparkSession, location: str, monkeypatch: pytest.MonkeyPatch, is_made: bool
+    session: spark.SparkSession,
+    location: str,
+    log: type[TableLog],
+    monkeypatch: pytest.MonkeyPatch,
+    is_made: bool,
 ) -> None:
     """As when delta-rs has committed, and then finds no room for a checkpoint."""
     create(session, "table", "select 'old' as n")
-    before, publish = files(location), TableLog.publish
+    before, publish = files(location), log.publish
 
     def fail(*arguments: Any) -> None:
         if is_made:
             publish(*arguments)
         raise WarehouseError(ErrorKind.IO, "no space left on the device")
 
-    monkeypatch.setattr(TableLog, "publish", fail)
+    monkeypatch.setattr(log, "publish", fail)
     outcome = run(session, TASK, Stop())
     assert outcome.verdict is (Verdict.COMMITTED if is_made else Verdict.ROLLED_BACK)
     assert session.query("select n from s.t")[1] == [("new" if is_made else "old",)]
     assert (files(location) > before) is is_made
 
 
-def test_a_server_that_was_restarted_knows_the_relations(sail: SailServer, location: str) -> None:
+def test_a_server_that_was_restarted_knows_the_relations(settings: dict[str, Any]) -> None:
     server = start_sail()  # one of its own
     try:
-        warehouse = spark.connect({**server.settings, "location": location})
+        warehouse = spark.connect({**settings, **server.settings})
         with session_of(warehouse) as session:
             session.prepare(["s"])
             create(session, "table", "select 1 as n")
@@ -256,12 +284,12 @@ def test_a_relation_that_is_built_while_it_is_dropped_keeps_what_the_build_has_w
 
 
 def test_a_table_that_others_have_dropped_and_built_again_has_their_proofs(
-    session: spark.SparkSession, sail: SailServer, location: str
+    session: spark.SparkSession, settings: dict[str, Any], location: str
 ) -> None:
     """The versions of its log begin with 0 once more."""
     run(session, TASK, Stop())
     assert session.last_proofs()[0].attempt == 1
-    elsewhere = spark.connect({**sail.settings, "location": location, "user": "other"})
+    elsewhere = spark.connect({**settings, "user": "other"})
     with contextlib.closing(elsewhere), session_of(elsewhere) as other:
         other.drop(T, "b")
         assert run(other, replace(TASK, attempt=2), Stop()).verdict is Verdict.COMMITTED
@@ -332,11 +360,11 @@ def test_settings_that_lead_nowhere(sail: SailServer) -> None:
 
 
 def test_comments_are_those_of_the_last_publication_for_every_process(
-    session: spark.SparkSession, sail: SailServer, location: str
+    session: spark.SparkSession, settings: dict[str, Any]
 ) -> None:
     said = Extras(comment="It's \\ words", column_comments={"N": "a 'number'"})
     assert run(session, replace(TASK, extras=said), Stop()).verdict is Verdict.COMMITTED
-    elsewhere = spark.connect({**sail.settings, "location": location, "user": "other"})
+    elsewhere = spark.connect({**settings, "user": "other"})
     with contextlib.closing(elsewhere), session_of(elsewhere) as other:
         for reader in (session, other):
             rows = reader.execute("describe table extended s.t")
@@ -347,11 +375,11 @@ def test_comments_are_those_of_the_last_publication_for_every_process(
 
 
 def test_a_view_of_somebody_else_is_not_replaced_by_what_others_publish_here(
-    session: spark.SparkSession, sail: SailServer, location: str
+    session: spark.SparkSession, settings: dict[str, Any]
 ) -> None:
     """As on a catalog that lasts, when a location is used for the first time."""
     session.execute("create view s.t as select 'theirs' as n")
-    elsewhere = spark.connect({**sail.settings, "location": location, "user": "other"})
+    elsewhere = spark.connect({**settings, "user": "other"})
     with contextlib.closing(elsewhere), session_of(elsewhere) as other:
         other.prepare(["s"])
         assert run(other, TASK, Stop()).verdict is Verdict.COMMITTED

@@ -33,7 +33,7 @@ from dagster_models.warehouses.materializations import snapshot
 from dagster_models.warehouses.spark import session as spark
 from incremental_oracle import Row, expected, query_of, random_rows
 from sail_server import SailServer
-from systems import commits_at, session_of
+from systems import commits_at, session_of, spark_settings
 from tasks import arrow_task, sql_task
 
 #: Random histories of each strategy.
@@ -48,9 +48,13 @@ def location(tmp_path: Path) -> str:
     return str(tmp_path / "tables")
 
 
-@pytest.fixture
-def warehouse(sail: SailServer, location: str) -> Iterator[spark.Spark]:
-    warehouse = spark.connect({**sail.settings, "location": location})
+@pytest.fixture(params=["delta", "iceberg"])
+def warehouse(
+    request: pytest.FixtureRequest, sail: SailServer, location: str
+) -> Iterator[spark.Spark]:
+    if request.param == "iceberg":
+        pytest.importorskip("pyiceberg")
+    warehouse = spark.connect(spark_settings(sail.settings, location, request.param))
     yield warehouse
     warehouse.close()
 

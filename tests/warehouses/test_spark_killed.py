@@ -1,6 +1,7 @@
 """Spark's client or server is killed at any moment: what is said of an attempt is what happened.
 
-The oracle is delta-rs: the rows of each version of the table, beside what its commit says. Set
+The oracle is delta-rs, or pyiceberg: the rows of each version of the table, beside what its commit
+says. Set
 DAGSTER_MODELS_SPARK_KILLS to the number of kills.
 """
 
@@ -24,7 +25,7 @@ from dagster_models.warehouses.spark import session as spark
 from killed_writers import Start, kill_at_random, writers
 from sail_server import SailServer, start_sail
 from spark_writer import ROWS, T
-from systems import commits_at
+from systems import commits_at, rows_of_version, spark_settings
 from tasks import sql_task
 
 KILLS = int(os.environ.get("DAGSTER_MODELS_SPARK_KILLS", "2"))
@@ -56,10 +57,16 @@ def attempts_at(location: str) -> dict[int, int]:
 
 def rows_at(location: str, version: int) -> tuple[set[int], int]:
     """The numbers of attempts in the rows of a version, and how many rows there are."""
-    from deltalake import DeltaTable
-
-    rows = DeltaTable(f"{location}/s/t", version=version).to_pyarrow_table(columns=["n"])
+    rows = rows_of_version(location, version)
     return set(rows.column("n").to_pylist()), rows.num_rows
+
+
+@pytest.fixture(params=["delta", "iceberg"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+    """Without a server."""
+    if request.param == "iceberg":
+        pytest.importorskip("pyiceberg")
+    return spark_settings({}, str(tmp_path / "tables"), request.param)
 
 
 def unproved(
@@ -102,38 +109,39 @@ def disagreements(
 
 @pytest.mark.nightly
 @pytest.mark.timeout(1800)
-def test_two_hundred_kills(server: SailServer, start: Start, tmp_path: Path) -> None:
-    kill_spark_at_random(server, start, tmp_path, 200)
+def test_two_hundred_kills(server: SailServer, start: Start, settings: dict[str, Any]) -> None:
+    kill_spark_at_random(server, start, settings, 200)
 
 
-def test_kills_at_random_moments(server: SailServer, start: Start, tmp_path: Path) -> None:
-    kill_spark_at_random(server, start, tmp_path, KILLS)
+def test_kills_at_random_moments(
+    server: SailServer, start: Start, settings: dict[str, Any]
+) -> None:
+    kill_spark_at_random(server, start, settings, KILLS)
 
 
-def kill_spark_at_random(server: SailServer, start: Start, tmp_path: Path, kills: int) -> None:
-    settings = {**server.settings, "location": str(tmp_path / "tables")}
-    kill_at_random(
-        server, partial(start, settings), kills, "spark", partial(disagreements, settings)
-    )
+def kill_spark_at_random(
+    server: SailServer, start: Start, settings: dict[str, Any], kills: int
+) -> None:
+    settings, name = {**server.settings, **settings}, f"spark {settings.get('format', '')}"
+    kill_at_random(server, partial(start, settings), kills, name, partial(disagreements, settings))
 
 
 def test_a_kill_between_the_commit_and_its_answer(
-    sail: SailServer, start: Start, tmp_path: Path
+    sail: SailServer, start: Start, settings: dict[str, Any]
 ) -> None:
-    settings = {**sail.settings, "location": str(tmp_path / "tables")}
+    settings = {**sail.settings, **settings}
     writer = start(settings, 1, "after_commit")
     writer.wait_for_the_end()
     assert writer.lines() == ["ready"]
-    assert attempts_at(settings["location"]) == {1: 0}
+    assert attempts_at(settings["location"]) == {1: int("format" in settings)}
     assert disagreements(settings, [], 1)[0] == []
 
 
 def test_an_orphan_of_a_killed_client_publishes_nothing(
-    sail: SailServer, start: Start, tmp_path: Path
+    sail: SailServer, start: Start, settings: dict[str, Any]
 ) -> None:
     """Its statement ends on the server after the client's death, and its rows are nobody's."""
-    location = str(tmp_path / "tables")
-    settings = {**sail.settings, "location": location}
+    settings, location = {**sail.settings, **settings}, settings["location"]
     with contextlib.closing(spark.connect(settings)) as warehouse:
         session = warehouse.session()
         session.prepare(["s"])

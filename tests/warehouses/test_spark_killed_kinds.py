@@ -10,18 +10,18 @@ import contextlib
 import os
 from collections import Counter
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
-from test_spark_killed import attempts_at, server, start, unproved
+from test_spark_killed import attempts_at, server, settings, start, unproved
 
 from dagster_models.warehouses.spark import session as spark
 from killed_writers import Start, kill_at_random
 from sail_server import SailServer
 from spark_writer import ROWS_ADDED, T, day
+from systems import rows_of_version
 
-__all__ = ("server", "start")  # the fixtures
+__all__ = ("server", "settings", "start")  # the fixtures
 
 KILLS = int(os.environ.get("DAGSTER_MODELS_SPARK_KILLS", "1"))
 KINDS = ("append", "merge", "window", "snapshot")
@@ -44,9 +44,7 @@ def rows_after(attempts: list[int], kind: str) -> Counter[tuple[int, bool]]:
 
 
 def rows_at(location: str, version: int) -> Counter[tuple[int, bool]]:
-    from deltalake import DeltaTable
-
-    rows = DeltaTable(f"{location}/s/t", version=version).to_pyarrow_table()
+    rows = rows_of_version(location, version)
     numbers = rows.column("n").to_pylist()
     ends = [None] * len(numbers)
     if "valid_to" in rows.column_names:
@@ -84,21 +82,21 @@ def disagreements(
 @pytest.mark.nightly
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kind", KINDS)
-def test_fifty_kills(server: SailServer, start: Start, tmp_path: Path, kind: str) -> None:
-    kill_kind_at_random(server, start, tmp_path, 50, kind)
+def test_fifty_kills(server: SailServer, start: Start, settings: dict[str, Any], kind: str) -> None:
+    kill_kind_at_random(server, start, settings, 50, kind)
 
 
 @pytest.mark.parametrize("kind", ["merge"])
 def test_a_kill_at_a_random_moment(
-    server: SailServer, start: Start, tmp_path: Path, kind: str
+    server: SailServer, start: Start, settings: dict[str, Any], kind: str
 ) -> None:
-    kill_kind_at_random(server, start, tmp_path, KILLS, kind)
+    kill_kind_at_random(server, start, settings, KILLS, kind)
 
 
 def kill_kind_at_random(
-    server: SailServer, start: Start, tmp_path: Path, kills: int, kind: str
+    server: SailServer, start: Start, settings: dict[str, Any], kills: int, kind: str
 ) -> None:
-    settings = {**server.settings, "location": str(tmp_path / "tables")}
+    settings = {**server.settings, **settings}
     begin = partial(start, settings, dies="", kind=kind)
     kill_at_random(server, begin, kills, kind, partial(disagreements, settings, kind))
     print(f"{len(attempts_at(settings['location']))} publications")

@@ -14,7 +14,7 @@ from typing import Any
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.backquotes import quote, quoted
-from dagster_models.warehouses.spark.location import DeltaFolder
+from dagster_models.warehouses.spark.location import RelationFolder
 from dagster_models.warehouses.spark.proofs import Proof
 from dagster_models.warehouses.spark.server import Server
 from dagster_models.warehouses.spark.text import literal
@@ -29,9 +29,9 @@ _OURS = "dagster_models"
 class Catalog:
     """The views of one Spark session."""
 
-    def __init__(self, server: Server, location: DeltaFolder) -> None:
+    def __init__(self, server: Server, location: RelationFolder) -> None:
         self._server, self._location = server, location
-        self._stamps: dict[tuple[str, str], int] = {}
+        self._stamps: dict[tuple[str, str], object] = {}
         self._schemas: set[str] = set()
         self._turn = threading.Lock()
 
@@ -49,11 +49,11 @@ class Catalog:
             changed = {k: v for k, v in stamps.items() if self._stamps.get(k) != v}
             self._show(changed)
 
-    def _show(self, changed: dict[tuple[str, str], int]) -> None:
+    def _show(self, changed: dict[tuple[str, str], object]) -> None:
         """A view may read others that are shown after it, so some are tried again."""
         left = dict(changed)
         for _ in range(max(_TRIES, len(left))):
-            again: dict[tuple[str, str], int] = {}
+            again: dict[tuple[str, str], object] = {}
             for key, stamp in left.items():
                 relation = Relation(*key)
                 try:
@@ -66,7 +66,7 @@ class Catalog:
                 break  # these views do not work, as what they read is gone
             left = again
 
-    def show(self, relation: Relation, proof: Proof | None, stamp: int = 0) -> None:
+    def show(self, relation: Relation, proof: Proof | None, stamp: object = None) -> None:
         """Put a view of the relation, as its log has it, in place of what has its name."""
         key = relation.schema.lower(), relation.name.lower()
         if key not in self._stamps and self._is_foreign(relation):
@@ -148,9 +148,11 @@ class Catalog:
         """The table of a relation's files, as SQL: Sail 0.7 keeps no view of a path."""
         self.add_schema(_FILES)
         schema = relation.schema.lower()
-        table = quoted(Relation(_FILES, f"{len(schema)}_{schema}_{relation.name.lower()}"))
-        folder = literal(self._location.log(relation).folder)
-        self._server.command(f"CREATE TABLE IF NOT EXISTS {table} USING delta LOCATION {folder}")
+        format_, folder, mark = self._location.log(relation).shown()
+        table = quoted(Relation(_FILES, f"{len(schema)}_{schema}_{relation.name.lower()}{mark}"))
+        self._server.command(
+            f"CREATE TABLE IF NOT EXISTS {table} USING {format_} LOCATION {literal(folder)}"
+        )
         return table
 
 

@@ -11,62 +11,45 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.warehouses.spark.delta_log import translated
-from dagster_models.warehouses.spark.files import live_files
+from dagster_models.warehouses.spark.files import MARK, TableRows, delta_rows, translated
 
 if TYPE_CHECKING:
     from dagster_models.warehouses.spark.writing import Stage
 
-#: A column's metadata has this key if the column is ours, and none that a query has returned.
-_MARK = "dagster_models"
-
 
 def clone(
-    relation: Relation,
-    folder: str,
-    version: int | None,
+    rows: TableRows,
     stage: Stage,
     added: Sequence[tuple[str, Any]] = (),
     marks: Collection[str] = (),
 ) -> None:
-    """Let the stage be a table with the rows of a version of the table in a folder. *added*: (name,
-    type) of columns that it has besides, NULL in each row; *marks*: columns to be known again."""
-    from deltalake import DeltaTable, Field, Schema
+    """Let the stage be a table with the rows of another one. *added*: (name, type) of columns that
+    it has besides, NULL in each row; *marks*: columns to be known again."""
+    from deltalake import Field, Schema
     from deltalake.transaction import create_table_with_add_actions
 
-    with translated(relation):
-        known = DeltaTable(folder, version=version).schema().fields
+    with translated(stage.relation):
         # Spark takes a column without a NULL in its first build for one that must have none.
         fields = [
             Field(
                 it.name,
                 it.type,
                 nullable=True,
-                metadata={**it.metadata, **({_MARK: True} if it.name in marks else {})},
+                metadata={**it.metadata, **({MARK: True} if it.name in marks else {})},
             )
-            for it in known
+            for it in rows.fields
         ]
         fields += [Field(name, type_, nullable=True) for name, type_ in added]
         os.makedirs(stage.folder, exist_ok=True)
-        actions = list(_linked(folder, live_files(folder, version), stage.folder, "kept"))
+        actions = list(_linked(rows, stage.folder, "kept"))
         create_table_with_add_actions(
             stage.folder, Schema(fields), actions, "error", partition_by=[]
         )
-
-
-def has_mark(relation: Relation, folder: str, column: str) -> bool:
-    """Whether a column is one of the *marks* of ``clone``."""
-    from deltalake import DeltaTable
-
-    with translated(relation):
-        fields = DeltaTable(folder).schema().fields
-        return any(it.name == column and _MARK in it.metadata for it in fields)
 
 
 def add_files(stage: Stage, of: Stage) -> None:
@@ -75,7 +58,7 @@ def add_files(stage: Stage, of: Stage) -> None:
 
     with translated(stage.relation):
         name = f"from-{of.folder_name}"
-        actions = list(_linked(of.folder, live_files(of.folder), stage.folder, name))
+        actions = list(_linked(delta_rows(of.folder), stage.folder, name))
         if actions:
             table = DeltaTable(stage.folder)
             table.create_write_transaction(actions, "append", table.schema(), partition_by=[])
@@ -89,21 +72,19 @@ def types_of(stage: Stage) -> dict[str, Any]:
         return {it.name: it.type for it in DeltaTable(stage.folder).schema().fields}
 
 
-def _linked(
-    folder: str, files: Sequence[Mapping[str, Any]], target: str, prefix: str
-) -> Iterator[Any]:
+def _linked(rows: TableRows, target: str, prefix: str) -> Iterator[Any]:
     from deltalake.transaction import AddAction
 
-    for number, it in enumerate(files):
+    for number, it in enumerate(rows.files):
         if it.get("partitionValues") or it.get("deletionVector"):
             raise WarehouseError(
                 ErrorKind.UNSUPPORTED,
-                f"{folder}: somebody has partitioned this table, or deleted rows of its files by a"
-                " deletion vector. Build the model once in full (`full_refresh`)",
+                f"{rows.folder}: somebody has partitioned this table, or deleted rows of its files"
+                " by a deletion vector. Build the model once in full (`full_refresh`)",
                 name="ForeignFiles",
             )
         name = f"{prefix}-{number}.parquet"
-        source, link = os.path.join(folder, unquote(it["path"])), os.path.join(target, name)
+        source, link = os.path.join(rows.folder, unquote(it["path"])), os.path.join(target, name)
         try:
             os.link(source, link)
         except OSError:

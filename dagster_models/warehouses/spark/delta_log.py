@@ -1,15 +1,10 @@
-"""The log of a Delta table: what publishes a relation, and what proves that it was published.
+"""The log of a Delta table.
 
     <location>/<schema>/<name>/_delta_log/00000000000000000007.json      one commit, made or not
                               /stage-<id>/part-*.parquet                 rows that Spark wrote
 
-Spark writes the rows of a build as a table of their own in the folder ``stage-<id>``. No commit of
-the relation names these files, so no reader sees them. ``publish`` commits: the new files come, the
-old ones go, and the proof is in the commit (``userMetadata``). A commit is one file that must not
-be there yet, so it is made as a whole, by one writer only, or not at all. Whatever Spark still does
-for a client that is gone can therefore never publish anything.
-
-A view is the same: its rows are its definition, and the proof says that it is a view.
+The proof is in the commit (``userMetadata``). A commit is one file that must not be there yet, so
+it is made as a whole, by one writer only, or not at all.
 """
 
 from __future__ import annotations
@@ -18,29 +13,36 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from dagster_models.core.commit import Commit
 from dagster_models.core.extras import NO_EXTRAS, Extras
 from dagster_models.core.model import Relation
-from dagster_models.core.tasks import AttemptId
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.warehouses.spark.files import COMMIT_FILE, added_files, live_files
+from dagster_models.warehouses.spark.files import (
+    COMMIT_FILE,
+    MARK,
+    TableRows,
+    added_files,
+    delta_rows,
+    live_files,
+    translated,
+)
 from dagster_models.warehouses.spark.proofs import Proof, proof_at, proof_text, written
+from dagster_models.warehouses.spark.table_log import Shown, TableLog
 
 #: What every table has, and names of features that no one has to ask for.
 _LEGACY = frozenset({"appendOnly", "invariants"})
+_REPLACE = {"mode": "overwrite", "schema_mode": "overwrite"}
 
 
-@dataclass(slots=True)
-class TableLog:
-    """The log of one relation. A commit stays as it is, so it is read once: by its version and its
-    time, as a table that was dropped and built again begins with the first version."""
+class DeltaLog(TableLog):
+    """A commit stays as it is, so it is read once: by its version and its time, as a table that was
+    dropped and built again begins with the first version."""
 
-    relation: Relation
-    folder: str
-    _read: dict[tuple[int, int], Proof] = field(default_factory=dict)
+    def __init__(self, relation: Relation, folder: str) -> None:
+        super().__init__(relation, folder)
+        self._read: dict[tuple[int, int], Proof] = {}
 
     @property
     def log_folder(self) -> str:
@@ -69,24 +71,29 @@ class TableLog:
         """The last version; -1 where there is none."""
         return max(self.versions(), default=-1)
 
-    def state(self) -> Proof | None:
-        """The last commit that says what the relation is: a table, a view or gone."""
-        return next((it for it in self.proofs() if it.says_kind), None)
+    def shown(self) -> Shown:
+        return Shown("delta", self.folder)
 
-    def last(self) -> Proof | None:
-        """The last publication of what is there."""
-        for proof in self.proofs():
-            if proof.commits or proof.kind == "dropped":
-                return proof if proof.commits else None
-        return None
+    def rows(self, version: int | None) -> TableRows:
+        with translated(self.relation):
+            return delta_rows(self.folder, version)
 
-    def of(self, key: AttemptId) -> list[Commit]:
-        """The commit records of an attempt."""
-        for proof in self.proofs():
-            found = [commit for commit in proof.commits if commit.id == key]
-            if found:
-                return found
-        return []
+    def has_mark(self, column: str) -> bool:
+        from deltalake import DeltaTable
+
+        with translated(self.relation):
+            fields = DeltaTable(self.folder).schema().fields
+            return any(it.name == column and MARK in it.metadata for it in fields)
+
+    def has_files_of(self, stage: str) -> bool:
+        found = added_files(self.folder) if self.versions() else []
+        return any(it["path"].startswith(f"{stage}/") for it in found)
+
+    def size(self) -> int:
+        table = self.table()
+        if table is None:
+            return 0
+        return sum(map(int, table.get_add_actions()["size_bytes"].to_pylist()))
 
     # Writing
 
@@ -106,19 +113,14 @@ class TableLog:
         base: int | None = None,
         docs: Extras = NO_EXTRAS,
     ) -> None:
-        """Commit the files of a stage in place of all others. ``view``: the definition, if the
-        relation becomes a view. ``base``: the version whose rows the stage began with, -1 for no
-        table. ``docs`` has the comments. After a WarehouseError only ``of`` says what is true."""
         from deltalake import DeltaTable
 
         with translated(self.relation):
-            staged = DeltaTable(os.path.join(self.folder, stage))
+            staged = DeltaTable(self.folder_of(stage))
             table = self.table()
             version = 0 if table is None else int(table.version()) + 1
-            if base is not None and base != version - 1:
-                what = f"{self.relation} was written while this build read it"
-                raise WarehouseError(ErrorKind.CONFLICT, what, name="Overtaken", transient=True)
-            self._refuse_second(table, commits, session)
+            self.refuse_overtaken(base, version - 1)
+            self.refuse_second(version - 1, commits, session)
             if table is not None and _add_features(table, staged):
                 # What others have committed since is a conflict.
                 table.load_as_version(version)
@@ -131,8 +133,6 @@ class TableLog:
                 _overwrite(table, added, schema, properties)
 
     def drop(self, version: int) -> None:
-        """Commit that the relation is gone, if *version* is still the last one, and remove what was
-        published. The log stays if there are other files: somebody builds the relation, perhaps."""
         table = self.table()
         if table is None or int(table.version()) != version:
             what = f"{self.relation} was written at the same moment"
@@ -153,8 +153,6 @@ class TableLog:
                 os.rmdir(self.folder)
 
     def fence(self, session: str) -> None:
-        """Commit that this session must not publish any more. Where there is no log, it begins with
-        that, and with the relation as one that is gone."""
         from deltalake import Field, Schema
 
         with translated(self.relation):
@@ -181,35 +179,13 @@ class TableLog:
                 raise CommitFailedError(str(error)) from error
             raise
 
-    def _refuse_second(self, table: Any, commits: Sequence[Commit], session: str) -> None:
-        """Raise WarehouseError if the attempt has published, or is fenced. What is committed after
-        *table* was read is a conflict."""
-        if table is None:
-            return
-        ids = {commit.id for commit in commits}
-        parts = {commit.part for commit in commits}
-        for proof in self.proofs():
-            if proof.version > table.version():
-                continue
-            if proof.fenced and proof.fenced == session:
-                raise WarehouseError(
-                    ErrorKind.LOST,
-                    f"{self.relation}: this session was given up by another process, which has"
-                    " reported its step as not published",
-                    name="Fenced",
-                )
-            if any(it.id in ids and it.part in parts for it in proof.commits):
-                raise WarehouseError(
-                    ErrorKind.CONSTRAINT,
-                    f"{self.relation}: this attempt of the run has published already, in version"
-                    f" {proof.version}",
-                    name="PublishedBefore",
-                )
+    def load(self, table: Any, *, append: bool) -> None:
+        from deltalake import write_deltalake
 
-
-def as_table() -> Any:
-    """The properties of a commit that makes a relation a table, and is no publication."""
-    return _properties(written("table"))
+        how = {"mode": "append"} if append else _REPLACE
+        said = _properties(written("table"))
+        with translated(self.relation):
+            write_deltalake(self.folder, table, **how, commit_properties=said)
 
 
 def _properties(user_metadata: str) -> Any:
@@ -267,22 +243,3 @@ def _add_features(table: Any, staged: Any) -> bool:
 
 def _features(protocol: Any) -> frozenset[str]:
     return frozenset((*(protocol.reader_features or ()), *(protocol.writer_features or ())))
-
-
-@contextlib.contextmanager
-def translated(relation: Relation) -> Iterator[None]:
-    """Errors of delta-rs as ours."""
-    from deltalake.exceptions import CommitFailedError, DeltaError
-
-    try:
-        yield
-    except CommitFailedError as error:
-        raise WarehouseError(
-            ErrorKind.CONFLICT,
-            f"{relation} was written at the same moment: {error}",
-            name="CommitFailed",
-            transient=True,
-        ) from error
-    except (DeltaError, OSError) as error:
-        name = type(error).__name__
-        raise WarehouseError(ErrorKind.IO, f"{relation}: {error}", name=name) from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.backquotes import line_of, only_line
 from dagster_models.warehouses.spark.text import tokens
@@ -127,3 +128,13 @@ def _line(error: Exception, message: str, sql: str) -> int | None:
         if found := named.search(message):
             return only_line(sql, found[1], tokens(sql))
     return None
+
+
+def overtaken(relation: Relation, error: Exception) -> WarehouseError:
+    """The error of a commit before which somebody else has committed."""
+    return WarehouseError(
+        ErrorKind.CONFLICT,
+        f"{relation} was written at the same moment: {error}",
+        name="CommitFailed",
+        transient=True,
+    )

@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.spark.errors import overtaken
 
 COMMIT_FILE = re.compile(r"(\d{20})\.json")
+#: A column's metadata has this key if the column is ours, and none that a query has returned.
+MARK = "dagster_models"
+
+
+@dataclass(frozen=True, slots=True)
+class TableRows:
+    """The rows of a table that a stage may begin with. ``fields``: its columns, as delta-rs has
+    them; ``files``: add actions of Delta, whose paths begin at ``folder``."""
+
+    folder: str
+    fields: Sequence[Any]
+    files: Sequence[Mapping[str, Any]]
+
+
+def delta_rows(folder: str, version: int | None = None) -> TableRows:
+    """Those of a Delta table, in the newest version or that one. Raises an error of delta-rs."""
+    from deltalake import DeltaTable
+
+    fields = DeltaTable(folder, version=version).schema().fields
+    return TableRows(folder, fields, live_files(folder, version))
 
 
 def added_files(folder: str) -> list[dict[str, Any]]:
@@ -67,3 +91,17 @@ def _actions(folder: str, version: int | None = None) -> Iterator[dict[str, Any]
         if match and (version is None or int(match[1]) <= version):
             with open(os.path.join(log_folder, name), encoding="utf-8") as file:
                 yield from map(json.loads, file)
+
+
+@contextlib.contextmanager
+def translated(relation: Relation) -> Iterator[None]:
+    """Errors of delta-rs as ours."""
+    from deltalake.exceptions import CommitFailedError, DeltaError
+
+    try:
+        yield
+    except CommitFailedError as error:
+        raise overtaken(relation, error) from error
+    except (DeltaError, OSError) as error:
+        name = type(error).__name__
+        raise WarehouseError(ErrorKind.IO, f"{relation}: {error}", name=name) from error

@@ -1,22 +1,27 @@
-"""The folder that has the Delta tables, and which relations are there."""
+"""Where the relations are: a folder with their files, and the log of each."""
 
 from __future__ import annotations
 
 import os
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.warehouses.spark.delta_log import TableLog
+from dagster_models.warehouses.spark.delta_log import DeltaLog
+from dagster_models.warehouses.spark.table_log import TableLog
 
 #: Folders of a location and of a schema: names that are the same to every catalog and file system.
 _NAME = re.compile(r"[A-Za-z0-9_]{1,128}")
 
 
-class DeltaFolder:
+class RelationFolder(ABC):
     """A folder of relations, each in the folder of its name in that of its schema. Names are
     compared without case, as in Spark."""
+
+    #: The smallest integers that its format has, in bits.
+    integer_bits = 8
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -28,11 +33,32 @@ class DeltaFolder:
             refuse_name(part)
         key = relation.schema.lower(), relation.name.lower()
         if key not in self._logs:
-            self._logs[key] = TableLog(relation, os.path.join(self.folder, *key))
+            self._logs[key] = self._log(relation, os.path.join(self.folder, *key))
         return self._logs[key]
 
-    def stamps(self) -> Mapping[tuple[str, str], int]:
+    @abstractmethod
+    def _log(self, relation: Relation, folder: str) -> TableLog: ...
+
+    def stored_type(self, type_: str) -> str:
+        """A type of Spark as a table here has it."""
+        return type_
+
+    @abstractmethod
+    def stamps(self) -> Mapping[tuple[str, str], object]:
         """(schema, name) of each relation -> what changes with each of its commits."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End what is open besides the server."""
+
+
+class DeltaFolder(RelationFolder):
+    """Delta tables: each folder has its own log."""
+
+    def _log(self, relation: Relation, folder: str) -> TableLog:
+        return DeltaLog(relation, folder)
+
+    def stamps(self) -> Mapping[tuple[str, str], object]:
         found = {}
         for schema in _folders(self.folder):
             for name in _folders(schema.path):
@@ -43,9 +69,16 @@ class DeltaFolder:
                 found[schema.name, name.name] = stamp
         return found
 
+    def close(self) -> None:
+        """Nothing is open: each commit opens its file."""
+
+
+def is_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
+
 
 def refuse_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise WarehouseError(
             ErrorKind.INVALID_NAME,
             f"{name!r} cannot be the name of a schema or relation here: it becomes a folder, and"
@@ -56,6 +89,6 @@ def refuse_name(name: str) -> None:
 
 def _folders(path: str) -> list[os.DirEntry[str]]:
     try:
-        return [it for it in os.scandir(path) if _NAME.fullmatch(it.name) and it.is_dir()]
+        return [it for it in os.scandir(path) if is_name(it.name) and it.is_dir()]
     except FileNotFoundError:
         return []

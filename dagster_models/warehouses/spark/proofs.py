@@ -42,11 +42,11 @@ def proof_at(path: str, version: int) -> Proof:
     with open(path, encoding="utf-8") as file:
         for line in file:
             if '"commitInfo"' in line and (info := json.loads(line).get("commitInfo")):
-                return _read_proof(version, str(info.get("userMetadata") or ""))
+                return read_proof(version, str(info.get("userMetadata") or ""))
     return Proof(version)
 
 
-def _read_proof(version: int, text: str) -> Proof:
+def read_proof(version: int, text: str) -> Proof:
     if _MARK not in text:
         return Proof(version)
     try:
@@ -93,7 +93,7 @@ def written(
     fenced: str = "",
     docs: Mapping[str, Any] = EMPTY,
 ) -> str:
-    """The inverse of ``_read_proof``."""
+    """The inverse of ``read_proof``."""
     said: dict[str, Any] = {_MARK: _FORMAT, "kind": kind}
     said |= {"commits": [it.to_json() for it in commits]} if commits else {}
     said |= {"sql": definition} if definition else {}

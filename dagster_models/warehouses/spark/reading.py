@@ -10,13 +10,10 @@ from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import arrow_files as bulk
 from dagster_models.warehouses.backquotes import quoted, relation_of
 from dagster_models.warehouses.spark import contents, text, writing
-from dagster_models.warehouses.spark.delta_log import as_table, translated
 from dagster_models.warehouses.spark.errors import NO_LINES
 from dagster_models.warehouses.spark.location import refuse_name
 from dagster_models.warehouses.spark.statements import SparkStatements
 from dagster_models.warehouses.spark.text import one_query
-
-_REPLACE = {"mode": "overwrite", "schema_mode": "overwrite"}
 
 
 class SparkReading(SparkStatements):
@@ -39,9 +36,7 @@ class SparkReading(SparkStatements):
             return stage.size()
         log = self.location.log(relation)
         last = log.last()
-        if last is None or last.kind == "view" or (table := log.table()) is None:
-            return None
-        return sum(map(int, table.get_add_actions()["size_bytes"].to_pylist()))
+        return None if last is None or last.kind == "view" else log.size()
 
     def there(self, relations: Collection[Relation]) -> list[Relation]:
         self.catalog.refresh()
@@ -111,21 +106,17 @@ class SparkReading(SparkStatements):
 
     def load(self, path: str, relation: str, mode: str) -> int:
         """Written by the user's code, so without a proof."""
-        from deltalake import write_deltalake
-
         found = relation_of(relation, text.tokens(relation))
         log = self.location.log(found)
         self.catalog.refresh()
         self.catalog.refuse_foreign(found)
         with bulk.mapped(path) as given:
-            table = writing.storable(given)
+            table = writing.storable(given, self.location.integer_bits)
             state = log.state()
             if mode == "append" and state is not None and state.kind == "view":
                 what = f"{found} is a view, to which no rows can be added"
                 raise WarehouseError(ErrorKind.UNSUPPORTED, what)
-            how = {"mode": mode} if mode == "append" else _REPLACE
-            with translated(found):
-                write_deltalake(log.folder, table, **how, commit_properties=as_table())
+            log.load(table, append=mode == "append")
             self.catalog.refresh()
             return int(table.num_rows)
 

@@ -1,4 +1,4 @@
-"""Spark by Spark Connect: one server, one location of Delta tables.
+"""Spark by Spark Connect: one server, one location of tables.
 
     build    Spark writes the rows into files that no commit of the relation names; checks read them
     publish  one commit in the log of the relation, by this process, with the proof in it
@@ -40,10 +40,10 @@ from dagster_models.warehouses.records import from_last_whole
 from dagster_models.warehouses.refusals import refuse_extras, refuse_kind
 from dagster_models.warehouses.spark import contents, incremental, snapshot, writing
 from dagster_models.warehouses.spark.catalog import Catalog
-from dagster_models.warehouses.spark.delta_log import TableLog
-from dagster_models.warehouses.spark.location import DeltaFolder
+from dagster_models.warehouses.spark.location import DeltaFolder, RelationFolder
 from dagster_models.warehouses.spark.server import Server
 from dagster_models.warehouses.spark.stages import SparkStages
+from dagster_models.warehouses.spark.table_log import TableLog
 from dagster_models.warehouses.spark.text import one_query
 
 _KINDS = (Replace, ViewKind, Incremental, Snapshot)
@@ -77,16 +77,34 @@ def connect(settings: Mapping[str, Any]) -> Spark:
     if not os.path.isabs(location) or "://" in location:
         raise WarehouseError(
             ErrorKind.INVALID_SETTINGS,
-            f"location: {settings.get('location')!r} is not the absolute path of a folder. Delta"
+            f"location: {settings.get('location')!r} is not the absolute path of a folder. The"
             " tables are kept in a folder that the Spark server and this machine have at the same"
             " path, such as a mounted disk; object stores are not supported yet",
         )
-    server = Server(settings)
+    kept = _location(settings, os.path.realpath(location))
     try:
-        return Spark(server, DeltaFolder(os.path.realpath(location)))
+        server = Server(settings)
+        try:
+            return Spark(server, kept)
+        except BaseException:
+            server.close()
+            raise
     except BaseException:
-        server.close()
+        kept.close()
         raise
+
+
+def _location(settings: Mapping[str, Any], folder: str) -> RelationFolder:
+    format_ = str(settings.get("format") or "delta")
+    if format_ == "delta":
+        return DeltaFolder(folder)
+    if format_ != "iceberg":
+        what = f"format: {format_!r} is not known: write `delta` or `iceberg`"
+        raise WarehouseError(ErrorKind.INVALID_SETTINGS, what)
+    from dagster_models.warehouses.spark.iceberg_catalog import IcebergCatalog  # takes 1 s
+
+    url, name = str(settings.get("catalog") or ""), str(settings.get("catalog_name") or "default")
+    return IcebergCatalog(folder, url, name)
 
 
 class Spark(OpenWarehouse):
@@ -94,7 +112,7 @@ class Spark(OpenWarehouse):
 
     capabilities = CAPABILITIES
 
-    def __init__(self, server: Server, location: DeltaFolder) -> None:
+    def __init__(self, server: Server, location: RelationFolder) -> None:
         self._server, self.location = server, location
         self._catalog = Catalog(server, location)
         self._catalog.refresh()
@@ -109,6 +127,7 @@ class Spark(OpenWarehouse):
 
     def close(self) -> None:
         self._server.close()
+        self.location.close()
 
 
 class SparkSession(SparkStages):
@@ -203,7 +222,7 @@ class SparkSession(SparkStages):
             )
         except WarehouseError:
             with suppress(OSError):
-                stage.is_published = stage.is_named_by(log)
+                stage.is_published = log.has_files_of(stage.folder_name)
             raise
         self.discard()
         self.catalog.show_published(staged.relation)

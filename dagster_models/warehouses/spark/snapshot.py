@@ -26,7 +26,6 @@ from dagster_models.warehouses.materializations.keys import (
     key_examples,
 )
 from dagster_models.warehouses.materializations.snapshot_columns import hash_of, own_columns
-from dagster_models.warehouses.spark.cloning import has_mark
 from dagster_models.warehouses.spark.fitting import fit, same_key
 from dagster_models.warehouses.spark.snapshot_query import FAR, RowsGiven, checked
 from dagster_models.warehouses.spark.writing import Stage
@@ -62,7 +61,7 @@ def build(session: SparkSession, task: BuildTask, how: Snapshot) -> Staged:
         versions += [f"false AS {quote(name)}" for name in marks]
         sql = f"SELECT n.*, {', '.join(versions)} FROM {quoted(new.name)} AS n"
         rows = session.fill(first, Query(sql))
-        session.copy_of(relation, first.folder, None, marks=marks)
+        session.copy_of(relation, first.rows_of_table(), marks=marks)
         return Staged(relation, rows, Changes("snapshot", None, rows, 0, 0))
     return _added(session, task, how, query, new)
 
@@ -83,7 +82,7 @@ def _added(
     write = _SparkVersions(session, relation, how, shaped.name, keys, query, marked, has_ids)
     found = write.found([name for name, _ in theirs])
     counts = write.counts(found)
-    kept, marks = [*fitted.kept], list[str]()
+    kept = [*fitted.kept]
     kept += [f"t.{quote(name)}" for name, _ in columns if name in own]
     there = {name.lower() for name, _ in columns}
     lacking = [
@@ -92,10 +91,10 @@ def _added(
         if name and name.lower() not in there
     ]
     kept += lacking
-    if how.hard_deletes == "new_record" and not marked:
-        kept.append(f"false AS {quote(how.is_deleted)}")
-        marks.append(how.is_deleted)
-    rewrites = fitted.rewrites or bool(marks or lacking)
+    unmarked = how.hard_deletes == "new_record" and not marked
+    kept += [f"false AS {quote(how.is_deleted)}"] if unmarked else []
+    marks = [how.is_deleted] if marked or unmarked else []
+    rewrites = fitted.rewrites or unmarked or bool(lacking)
     fitted = replace(fitted, kept=tuple(kept), rewrites=rewrites)
     session.begin_copy(relation, fitted, shaped, marks)
     write.close(found)
@@ -148,7 +147,7 @@ def _has_mark(
     name = known.get(how.is_deleted.lower())
     if name is None or name in returned:
         return False
-    if has_mark(relation, session.location.log(relation).folder, name):
+    if session.location.log(relation).has_mark(name):
         return True
     if how.hard_deletes != "new_record":
         return False

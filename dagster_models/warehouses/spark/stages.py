@@ -12,6 +12,7 @@ from dagster_models.warehouses.backquotes import quote, quoted
 from dagster_models.warehouses.materializations.hooks import RelationKind
 from dagster_models.warehouses.spark import writing
 from dagster_models.warehouses.spark.cloning import add_files, clone, types_of
+from dagster_models.warehouses.spark.files import TableRows
 from dagster_models.warehouses.spark.fitting import Fitted, same_key
 from dagster_models.warehouses.spark.reading import SparkReading
 from dagster_models.warehouses.spark.text import one_query
@@ -53,13 +54,27 @@ class SparkStages(SparkReading):
         """Write rows into a stage, which has none yet; return their number. ``line`` of an error
         counts in the query or in the CSV file."""
         if isinstance(content, ArrowFile):
-            writing.write_arrow(stage, content.path)
+            writing.write_arrow(stage, content.path, self.location.integer_bits)
             self.change(stage.creation)
         elif isinstance(content, CsvFile):
             writing.write_seed(self, stage, content)
         else:
-            self.change(f"{stage.creation} AS\n{one_query(content.sql)}\n", 1)
+            query, lines_before = self._storable(one_query(content.sql))
+            self.change(f"{stage.creation} AS\n{query}\n", lines_before + 1)
         return self.rows_in(stage)
+
+    def _storable(self, query: str) -> tuple[str, int]:
+        """The query in types that the table has, and how many lines of it are before the user's."""
+        stored = self.location.stored_type
+        if self.location.integer_bits == 8:
+            return query, 0
+        columns = self.server.columns(query, self.tag, 0)
+        if all(stored(type_) == type_ for _, type_ in columns):
+            return query, 0
+        listed = ", ".join(
+            f"CAST({quote(name)} AS {stored(type_)}) AS {quote(name)}" for name, type_ in columns
+        )
+        return f"SELECT {listed} FROM (\n{query}\n) AS given", 1
 
     def rows_in(self, stage: Stage | None) -> int:
         assert stage is not None
@@ -82,29 +97,29 @@ class SparkStages(SparkReading):
         self, relation: Relation, fitted: Fitted, new: Stage, marks: Collection[str] = ()
     ) -> Stage:
         """Let the stage have the rows of the relation. *new* has the columns that are added."""
-        folder, version = self.location.log(relation).folder, self.base
+        rows = None
         added: Sequence[tuple[str, object]] = ()
         if fitted.rewrites:
             rewritten = self.begin_scratch(relation)
             sql = f"SELECT {', '.join(fitted.kept)} FROM {quoted(relation)} AS t"
             self.fill(rewritten, Query(sql))
-            folder, version = rewritten.folder, None
+            rows = rewritten.rows_of_table()
         elif fitted.added:
             types = types_of(new)
             added = [(name, types[name]) for name in fitted.added]
-        return self.copy_of(relation, folder, version, added, marks)
+        rows = rows or self.location.log(relation).rows(self.base)
+        return self.copy_of(relation, rows, added, marks)
 
     def copy_of(
         self,
         relation: Relation,
-        folder: str,
-        version: int | None,
+        rows: TableRows,
         added: Sequence[tuple[str, object]] = (),
         marks: Collection[str] = (),
     ) -> Stage:
         """Let the stage be a table with the rows of another one: see ``clone``."""
         stage = self.begin_stage(relation)
-        clone(relation, folder, version, stage, added, marks)
+        clone(rows, stage, added, marks)
         self.change(stage.creation)
         return stage
 

@@ -13,7 +13,7 @@ from dagster_models.warehouses.materializations.hooks import Asking
 from dagster_models.warehouses.spark import writing
 from dagster_models.warehouses.spark.catalog import Catalog, rows_of
 from dagster_models.warehouses.spark.errors import NO_LINES
-from dagster_models.warehouses.spark.location import DeltaFolder
+from dagster_models.warehouses.spark.location import RelationFolder
 from dagster_models.warehouses.spark.server import Server
 from dagster_models.warehouses.spark.text import one_query, statements
 
@@ -23,7 +23,9 @@ class SparkStatements(Asking):
 
     text_type = "STRING"
 
-    def __init__(self, server: Server, location: DeltaFolder, catalog: Catalog, name: str) -> None:
+    def __init__(
+        self, server: Server, location: RelationFolder, catalog: Catalog, name: str
+    ) -> None:
         self.server, self.location, self.catalog = server, location, catalog
         self.tag = self.tag_of(name or os.urandom(6).hex())
         self.stage: writing.Stage | None = None

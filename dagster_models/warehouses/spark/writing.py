@@ -20,8 +20,8 @@ from dagster_models.util.arrow_values import converted, plain, rebuilt
 from dagster_models.util.seed_types import SeedType
 from dagster_models.warehouses.backquotes import quote, quoted
 from dagster_models.warehouses.seeds import Seed, SeedWords, read_seed
-from dagster_models.warehouses.spark.delta_log import TableLog
-from dagster_models.warehouses.spark.files import added_files, live_files
+from dagster_models.warehouses.spark.files import TableRows, delta_rows, live_files, translated
+from dagster_models.warehouses.spark.table_log import TableLog
 from dagster_models.warehouses.spark.text import literal
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Stage:
     def of(cls, log: TableLog, relation: Relation) -> Stage:
         mark = os.urandom(8).hex()
         name = Relation(f"dagster_models_stage_{mark}", relation.name)
-        return cls(relation, name, os.path.join(log.folder, f"stage-{mark}"))
+        return cls(relation, name, log.folder_of(f"stage-{mark}"))
 
     @property
     def folder_name(self) -> str:
@@ -85,10 +85,9 @@ class Stage:
             return None
         return sum(int(it["size"]) for it in live_files(self.folder))
 
-    def is_named_by(self, log: TableLog) -> bool:
-        """Whether a commit of the relation has its files."""
-        written = added_files(log.folder) if log.versions() else []
-        return any(it["path"].startswith(f"{self.folder_name}/") for it in written)
+    def rows_of_table(self) -> TableRows:
+        with translated(self.relation):
+            return delta_rows(self.folder)
 
     def remove(self) -> None:
         """What is published keeps its files, and no log of its own."""
@@ -115,22 +114,26 @@ def no_transactions(what: str) -> WarehouseError:
 # Rows from Arrow ---------------------------------------------------------------------------------
 
 
-def storable(table: Any) -> Any:
-    """The rows in types that Delta has. Raises WarehouseError for values that it cannot store."""
+def storable(table: Any, integer_bits: int) -> Any:
+    """The rows in types that the format has, whose smallest integers have so many bits.
+    Raises WarehouseError for values that it cannot store."""
     try:
         schema, batches = converted(
-            table.schema, table.to_batches(), lambda field: rebuilt(plain(field), _leaf)
+            table.schema,
+            table.to_batches(),
+            lambda field: rebuilt(plain(field), lambda type_: _leaf(type_, integer_bits)),
         )
         return pa.Table.from_batches(batches, schema)
     except ValueError as error:
         raise WarehouseError(ErrorKind.BAD_VALUE, str(error), name="DataError") from error
 
 
-def _leaf(type_: Any) -> Any:
+def _leaf(type_: Any, integer_bits: int) -> Any:
     types = pa.types
     wider = {"uint8": pa.int16(), "uint16": pa.int32(), "uint32": pa.int64()}
-    if str(type_) in wider:
-        return wider[str(type_)]
+    if types.is_integer(type_) and not types.is_uint64(type_):
+        type_ = wider.get(str(type_), type_)
+        return pa.int32() if type_.bit_width < integer_bits else type_
     if types.is_uint64(type_):
         return pa.decimal128(20, 0)
     if types.is_timestamp(type_):
@@ -146,13 +149,15 @@ def _leaf(type_: Any) -> Any:
     if types.is_large_binary(type_) or types.is_fixed_size_binary(type_):
         return pa.binary()
     if types.is_duration(type_) or types.is_union(type_) or "interval" in str(type_):
-        raise ValueError(f"is of Arrow's type {type_}, which Delta cannot store: cast it to text")
+        raise ValueError(
+            f"is of Arrow's type {type_}, which the table cannot store: cast it to text"
+        )
     return type_
 
 
-def write_arrow(stage: Stage, path: str) -> None:
+def write_arrow(stage: Stage, path: str, integer_bits: int) -> None:
     with bulk.mapped(path) as given:
-        write_table(stage, storable(given))
+        write_table(stage, storable(given, integer_bits))
 
 
 def write_table(stage: Stage, table: Any) -> None:
@@ -176,6 +181,7 @@ def write_definition(stage: Stage) -> None:
 
 def write_seed(session: SparkStatements, stage: Stage, content: CsvFile) -> None:
     types = {name: _word(type_) for name, type_ in content.column_types.items()}
+    types = {name: session.location.stored_type(type_) for name, type_ in types.items()}
     seed = read_seed(content.file.path, types, _SEED_WORDS)
     view = f"{stage.name.schema}_rows"
     numbers = pa.array(range(seed.table.num_rows), pa.int64())
