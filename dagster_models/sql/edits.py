@@ -43,7 +43,8 @@ def replaced(text: str, other: str, edits: Sequence[Edit]) -> str:
 
 
 def _words(source: TokenizedText) -> list[str]:
-    return source.words(kept_case(source.statements(), source.tokens, source.dialect))
+    kept = kept_case(source.statements(), source.text, source.tokens, source.dialect)
+    return source.words(kept)
 
 
 def _place(source: TokenizedText, begin: int, end: int) -> tuple[int, int]:

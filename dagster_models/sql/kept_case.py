@@ -23,9 +23,12 @@ _PATH = {TokenType.COLON, TokenType.DOT}
 
 
 def kept_case(
-    statements: Sequence[exp.Expr], tokens: Sequence[Token], dialect: Dialect
+    statements: Sequence[exp.Expr], text: str, tokens: Sequence[Token], dialect: Dialect
 ) -> frozenset[int]:
-    """The indexes of the tokens whose case is contents."""
+    """The indexes of the tokens of *text* whose case is contents."""
+    body = text[tokens[0].start :] if tokens else ""
+    if body == body.lower() and not dialect.keys_in_result:  # most texts
+        return frozenset()
     written = [
         index
         for index, token in enumerate(tokens)

@@ -92,7 +92,9 @@ def parse_source(source: TokenizedText, queries_only: bool = True) -> ParsedSql:
         references=tuple(references[start] for start in sorted(references)),
         qualifiers=tuple(qualifiers[start] for start in sorted(qualifiers)),
         placeholders=tuple(source.placeholders()),
-        normalized=source.normalized(kept_case(statements, source.tokens, source.dialect)),
+        normalized=source.normalized(
+            kept_case(statements, source.text, source.tokens, source.dialect)
+        ),
         clashing=frozenset(clashing),
         temporary=tuple(temporary),
         opaque=opaque,

@@ -131,7 +131,7 @@ class SqlReader:
             for index, (entry, traced) in self._pool.each("both", items, todo, len(texts)):
                 text, meant = items[index]
                 if entry is not None:
-                    self._keep(parsed, text, key_of(text), entry)
+                    self._keep(parsed, text, self._keys[text], entry)
                     request = _request(text, parsed.known[text], meant)
                     if traced is not None and request is not None:
                         ahead.traced(places[index], self._put(self._key(request), traced))
