@@ -1,0 +1,151 @@
+"""How many models of dbt projects an import takes over, and why the others are left.
+
+    python tests/bench/dbt_coverage.py PROJECTS INTO [--dbt path/to/dbt] [NAME ...]
+
+PROJECTS has checkouts, in any folders: each dbt_project.yml that is in no other dbt project is a
+project. ``vars.yml`` beside it, if it is there, has the values of ``--vars``. With ``--dbt``, dbt
+parses each project, and then compiles it as far as it can. The profiles.yml beside dbt_project.yml
+may be a made-up one, as parsing needs no account. Without ``--dbt``, what is in the target folders
+counts. INTO gets the imports with their reports.
+
+A model is loaded if it is not disabled, which it is if its file would not load. "parsed" counts
+those that need no text of dbt's, so that a manifest of `dbt parse` is enough; "compiled" counts
+all. Only models of the project itself count, and none of its packages. CPU seconds are those of the
+whole command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+SHOWN = 3  #: reasons of each project
+WAYS = ("source", "rendered", "compiled", "none")
+HEAD = ("project", "models", "source text", *WAYS[1:3], "left", "parsed", "all", "CPU s")
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """``ways``: way -> models; "none" has those that are disabled. ``reasons``: why models are
+    left, or need dbt's text. ``refused``: why there is no import at all."""
+
+    ways: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    cpu_seconds: float = 0
+    refused: str = ""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("projects", type=Path)
+    parser.add_argument("into", type=Path)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--dbt")
+    options = parser.parse_args()
+    print(f"| {' | '.join(HEAD)} |\n|{' --- |' * len(HEAD)}")
+    found: dict[str, Coverage] = {}
+    for folder in projects_in(options.projects):
+        name = folder.relative_to(options.projects).as_posix()
+        if options.names and name not in options.names:
+            continue
+        if options.dbt:
+            ask(options.dbt, folder)
+        found[name] = imported(folder, options.into / name.replace("/", "_"))
+        print(row(name, found[name]), flush=True)
+    print(row("all", summed([*found.values()])))
+    for name, coverage in found.items():
+        for line in reasons(coverage):
+            print(f"\n{name}: {line}", end="")
+    print()
+
+
+def projects_in(folder: Path) -> Iterator[Path]:
+    """The dbt projects in a folder, but those that are inside of another one."""
+    for place, folders, files in os.walk(folder, followlinks=True):
+        if "dbt_project.yml" in files:
+            folders.clear()
+            yield Path(place)
+        folders[:] = sorted(it for it in folders if not it.startswith("."))
+
+
+def ask(dbt: str, folder: Path) -> None:
+    """Let dbt parse the project, and compile what needs no warehouse that is not there."""
+    for command in ("parse", "compile"):
+        words = [dbt, "--no-version-check", command, "--profiles-dir", "."]
+        words += ["--vars", variables(folder)]
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+        if done.returncode:
+            last = " ".join(done.stdout.split())[-200:]
+            print(f"{folder.name}: dbt {command} fails: {last}", file=sys.stderr)
+
+
+def variables(folder: Path) -> str:
+    given = folder / "vars.yml"
+    return given.read_text() if given.is_file() else "{}"
+
+
+def imported(folder: Path, into: Path) -> Coverage:
+    call = [sys.executable, "-m", "dagster_models.cli", "import-dbt", str(folder), "--json"]
+    call += ["--into", str(into), "--vars", variables(folder)]
+    before = sum(os.times()[2:4])
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    seconds = sum(os.times()[2:4]) - before
+    if not done.stdout.startswith("{"):
+        said = done.stderr.strip().splitlines() or ["nothing was printed"]
+        return Coverage(cpu_seconds=seconds, refused=said[-1])
+    return counted(json.loads(done.stdout), seconds)
+
+
+def counted(report: Any, seconds: float) -> Coverage:
+    """The models of the project itself in an import's report."""
+    prefix = f"model.{report['project']}."
+    own = [it for it in report["models"] if it["unique_id"].startswith(prefix)]
+    ways = Counter("none" if it["disabled"] else it["way"] for it in own)
+    wanting = [it for it in own if it["disabled"] or it["way"] == "compiled"]
+    return Coverage(ways, Counter(kind_of(it["why"]) for it in wanting), seconds)
+
+
+def kind_of(why: str) -> str:
+    """The reason without the names of one model, and without why its own text was not kept."""
+    why = re.sub(r"'[^']*'|`[^`]*`|\"[^\"]*\"|\[[^]]*\]", "...", why)
+    return re.sub(r"^.* computes; ", "", why)
+
+
+def summed(found: Sequence[Coverage]) -> Coverage:
+    ways: Counter[str] = Counter()
+    for it in found:
+        ways += it.ways
+    return Coverage(ways, cpu_seconds=sum(it.cpu_seconds for it in found))
+
+
+def row(name: str, it: Coverage) -> str:
+    models = it.ways.total()
+    source, rendered, _, left = counts = [it.ways[way] for way in WAYS]
+    loaded = (source + rendered, models - left)
+    cells = [name, models, *counts, *(share(count, models) for count in loaded)]
+    return f"| {' | '.join(map(str, cells))} | {it.cpu_seconds:.1f} |"
+
+
+def share(part: int, models: int) -> str:
+    return f"{part / models:.1%}" if models else "-"
+
+
+def reasons(it: Coverage) -> Iterator[str]:
+    """Why models are left, or need dbt's text, most frequent reason first."""
+    if it.refused:
+        yield it.refused
+    for why, count in it.reasons.most_common(SHOWN):
+        yield f"{count} {why}"
+
+
+if __name__ == "__main__":
+    main()
