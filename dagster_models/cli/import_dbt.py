@@ -20,6 +20,7 @@ from dagster_models.cli.verifying import add_verify, verification_lines, verifie
 from dagster_models.cli.writing import write_new, writing
 from dagster_models.dbt.adoption import AdoptedNode
 from dagster_models.dbt.importing import ImportOptions, import_project
+from dagster_models.dbt.kept_templates import NO_TEMPLATE
 from dagster_models.dbt.project.manifest import read_manifest
 from dagster_models.dbt.report import ImportReport
 from dagster_models.dbt.text.model_text import Way
@@ -61,6 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profiles", type=Path, metavar="FILE", help=text)
     text = "values of variables, as dbt's own --vars takes them"
     parser.add_argument("--vars", default="{}", metavar="YAML", help=text)
+    text = "keep these models as templates: names, folders, tags, as in other commands"
+    parser.add_argument("--keep-jinja", default="", metavar="SELECT", help=text)
     text = "the files that were edited here settle their conflicts with dbt's"
     parser.add_argument("--accept", action="store_true", help=text)
     text = (
@@ -83,6 +86,7 @@ def run(options: argparse.Namespace) -> int:
         _mapping(options.target_values, "--target-values"),
         _mapping(options.vars, "--vars"),
         _file(options.profiles, "profiles.yml", "--profiles"),
+        options.keep_jinja,
     )
     with TemporaryDirectory(prefix="dagster_models_") as folder, rare_collections():
         manifest = read_manifest(root, _file(options.manifest, "manifest.json", "--manifest"))
@@ -173,6 +177,12 @@ def _summary(report: ImportReport, done: WrittenFiles, into: Path) -> Iterator[s
             names = [it.unique_id.rpartition(".")[2] for it in disabled if it.why == why]
             more = f" and {count - _SHOWN} more" if count > _SHOWN else ""
             yield f"  {', '.join(names[:_SHOWN])}{more}: {why}"
+    no_templates = [it for it in report.models if it.why.startswith(NO_TEMPLATE)]
+    if no_templates:
+        yield "Not kept as templates:"
+        for it in no_templates:
+            why = it.why.removeprefix(NO_TEMPLATE).partition("; ")[0]
+            yield f"  {it.unique_id.rpartition('.')[2]}: {why}"
     if report.errors:
         yield "Does not load (a check of these is left out, and all else is to be mended by hand):"
         for path, what in report.errors.items():

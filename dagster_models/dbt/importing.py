@@ -10,6 +10,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from dagster_models.dbt.kept_templates import KeptTemplates, kept_templates
 from dagster_models.dbt.project.manifest import DbtNode, Manifest
 from dagster_models.dbt.project.names import NodeNames, renamed
 from dagster_models.dbt.project.remarks import Remark
@@ -51,12 +52,13 @@ defs = load_project(Path(__file__).parent{assets})
 class ImportOptions:
     """``target``: the name of dbt's target; ``target_values``: what `target.` is asked for beside
     that; ``variables``: as dbt's ``--vars``; ``profiles``: the profiles.yml, if it is not in the
-    project's folder."""
+    project's folder; ``keep_jinja``: a selection of the models that stay templates."""
 
     target: str = "dev"
     target_values: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, Any] = field(default_factory=dict)
     profiles: Path | None = None
+    keep_jinja: str = ""
 
 
 @dataclass
@@ -83,7 +85,10 @@ def import_project(
     """Import all of a dbt project. What would not load by *errors_in* is disabled or left out, and
     is in the report with its error."""
     names = NodeNames(manifest)
-    texts = _texts(manifest, options, names)
+    kept = _kept(manifest, options, names)
+    if kept.texts:
+        names = NodeNames(manifest, kept.texts.keys())
+    texts = _texts(manifest, options, names, kept)
     imported = _Importing(manifest, options, names, texts, {}).all()
     if errors_in is None:
         return imported
@@ -106,14 +111,29 @@ class _Texts:
 
     of: Mapping[str, ModelText]
     others: PartTexts
+    kept: KeptTemplates
 
 
-def _texts(manifest: Manifest, options: ImportOptions, names: NodeNames) -> _Texts:
+def _kept(manifest: Manifest, options: ImportOptions, names: NodeNames) -> KeptTemplates:
+    """The models that are to stay templates."""
+    if not options.keep_jinja:
+        return KeptTemplates()
+    target, own = target_values(manifest, options.target, options.target_values), options
+    given = (target, own.target_values, own.variables, own.keep_jinja)
+    return kept_templates(manifest, names, _dialect(manifest), *given)
+
+
+def _texts(
+    manifest: Manifest, options: ImportOptions, names: NodeNames, kept: KeptTemplates
+) -> _Texts:
     placeholders = Placeholders(manifest, names, _dialect(manifest))
     target = target_values(manifest, options.target, options.target_values)
     renderer = Renderer(manifest, placeholders, target, options.variables)
     nodes = (it for it in manifest.nodes.values() if it.kind in ("model", "snapshot"))
-    return _Texts({it.unique_id: model_text(it, renderer) for it in nodes}, PartTexts(renderer))
+    texts = {it.unique_id: kept.texts.get(it.unique_id) or model_text(it, renderer) for it in nodes}
+    for name, why in kept.refused.items():
+        texts[name] = replace(texts[name], why="; ".join(filter(None, (why, texts[name].why))))
+    return _Texts(texts, PartTexts(renderer), kept)
 
 
 def _dialect(manifest: Manifest) -> str:
@@ -133,8 +153,8 @@ class _Importing:
     ) -> None:
         self.manifest, self.names, self.texts = manifest, names, texts.of
         self.dialect = _dialect(manifest)
-        rendering = texts.others
-        self.files: dict[str, str | bytes] = {}
+        rendering, self.kept, self.own_target = texts.others, texts.kept, options.target_values
+        self.files: dict[str, str | bytes] = dict(texts.kept.files)
         self.models: list[ReportedModel] = []
         self.variables: dict[str, Any] = {}
         self.schemas = self._folder_schemas()
@@ -238,7 +258,7 @@ class _Importing:
             return {}
         place = self.names.places[node.unique_id]
         found: dict[str, Any] = {}
-        kind, folder = place.path.split("/")[0], place.key.schema
+        kind, folder = _kind(place.path), place.key.schema
         shared = folder if folder == "seeds" else self.schemas.get((kind, folder), folder)
         if node.relation.schema != shared:
             found["schema"] = node.relation.schema
@@ -261,7 +281,7 @@ class _Importing:
         for unique_id, place in self.names.places.items():
             node = self.manifest.nodes[unique_id]
             if node.relation.written is not None:
-                key = (place.path.split("/")[0], place.key.schema)
+                key = (_kind(place.path), place.key.schema)
                 found.setdefault(key, Counter())[node.relation.schema] += 1
         most = {key: schemas.most_common(1)[0][0] for key, schemas in found.items()}
         root = (
@@ -292,9 +312,19 @@ class _Importing:
         for kind in ("models", "seeds"):
             if shared := self._shared(kind):
                 found[kind] = shared
+        if self.kept.texts:
+            found["jinja"] = self._jinja()
         self._settings_of_seeds(found)
         found["jobs"] = {name: {"selection": "*"}}
         return found
+
+    def _jinja(self) -> Any:
+        dispatch = [
+            {"macro_namespace": name, "search_order": [*order]}
+            for name, order in self.kept.dispatch.items()
+        ]
+        said = {"target": dict(self.own_target), "dispatch": dispatch}
+        return {key: value for key, value in said.items() if value} or True
 
     def _shared(self, kind: str) -> dict[str, Any]:
         """The schemas of folders whose name is another one."""
@@ -314,3 +344,8 @@ class _Importing:
             for folder in place.path.split("/")[1:-1]:
                 of = of.setdefault(folder, {})
             of[place.key.name] = values
+
+
+def _kind(path: str) -> str:
+    """The folder by whose defaults a file is configured."""
+    return "seeds" if path.startswith("seeds/") else "models"

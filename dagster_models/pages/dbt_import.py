@@ -12,6 +12,7 @@ from dagster_models.pages.dbt_verified import verified_parts
 from dagster_models.pages.document import escaped, page, table
 
 _KINDS = {
+    Way.TEMPLATE: "succeeded",
     Way.SOURCE: "succeeded",
     Way.RENDERED: "unchanged",
     Way.COMPILED: "warned",

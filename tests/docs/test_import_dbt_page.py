@@ -57,6 +57,17 @@ def test_the_command_writes_what_the_page_shows(
     assert "Files: 4 as they were" in capsys.readouterr().out
 
 
+def test_the_command_keeps_templates(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = shlex.split(BLOCKS["zsh"])[1:]
+    assert main([*command[:-1], command[-1].replace(" tag:hard", "")]) == 0
+    assert "2  kept as a template" in capsys.readouterr().out
+    written = (folder / "shop_models/models_jinja/marts/orders.sql").read_text()
+    assert written.endswith(BLOCKS["jinja"].partition("\n")[2])
+    settings = yaml.safe_load((folder / "shop_models/dagster_models.yaml").read_text())
+    assert settings["jinja"] is True
+    assert main(["--project", "shop_models", "check"]) == 0
+
+
 def test_conflicts_end_with_exit_code_1(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["import-dbt", "shop"]) == 0
     (folder / "shop_models/models/marts/orders.sql").write_text("select 2 as id")

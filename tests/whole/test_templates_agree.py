@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from dagster_models.cli.main import main
 from template_cases import (
+    MODELS,
     TEMPLATES,
     compiled,
     dbt_project,
@@ -51,6 +53,26 @@ def test_both_compile_the_same(tmp_path: Path) -> None:
         for folder, full in (("target", False), ("full", True)):
             text = (theirs / folder / f"compiled/shop/models/{name}.sql").read_text()
             assert words(compiled(ours, name, full=full)) == words(text), name
+
+
+def test_an_import_keeps_what_renders_as_in_dbt(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = dbt_project(tmp_path / "shop")
+    text = "select {{ dbt.hash('id') }} as h, {{ dbt.concat(['kind', \"'x'\"]) }} as c from "
+    (theirs / "models/hashed.sql").write_text(text + "{{ ref('stg_orders') }}")
+    dbt(theirs, "deps")
+    dbt(theirs, "run")
+    dbt(theirs, "compile", "--full-refresh", "--target-path", "full")
+    dbt(theirs, "compile")
+    monkeypatch.chdir(tmp_path)
+    command = ["import-dbt", "shop", "--keep-jinja", "*", "--verify", "--compiled", "shop/full"]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    count = len(TEMPLATES) + len(MODELS)
+    assert f"{count}  kept as a template" in said  # one has a relation in a literal
+    assert "loops_over_refs: another text comes out of it here than in dbt" in said
+    assert f"Texts beside what dbt has compiled: {count + 1} equal" in said
 
 
 def test_dbts_own_macros_are_read_from_its_files(tmp_path: Path) -> None:

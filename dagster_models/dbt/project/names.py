@@ -7,7 +7,7 @@ have a folder of their own. The schema and the table in the warehouse are those 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import PurePosixPath
@@ -35,11 +35,12 @@ class UnknownRef(Exception):
 
 
 class NodeNames:
-    """Places, names and the lookup of refs. ``same``: a source -> the model, seed or snapshot whose
-    relation it is. ``root_schema``: that of models outside of a folder."""
+    """Places, names and the lookup of refs. *templates*: the models that are templates. ``same``: a
+    source -> the model, seed or snapshot whose relation it is. ``root_schema``: that of
+    models outside of a folder."""
 
-    def __init__(self, manifest: Manifest) -> None:
-        self._manifest = manifest
+    def __init__(self, manifest: Manifest, templates: Collection[str] = ()) -> None:
+        self._manifest, self._templates = manifest, templates
         steps = [it for it in manifest.nodes.values() if it.kind in STEPS]
         by_relation = {it.relation.written: it.unique_id for it in steps if it.relation.written}
         self.same: Mapping[str, str] = {
@@ -141,6 +142,8 @@ class NodeNames:
 
     def _place(self, it: DbtNode, folders: tuple[str, ...], suffix: str) -> StepPlace:
         name, root = f"{file_name(it)}{suffix}", _ROOTS[it.kind]
+        if it.unique_id in self._templates:
+            root = root.replace("models", "models_jinja", 1)
         path = PurePosixPath(root, *folders, f"{name}.{'csv' if it.kind == 'seed' else 'sql'}")
         first = path.parts[1] if len(path.parts) > 2 else ""
         schema = first or (self.root_schema if it.kind == "model" else root)

@@ -39,7 +39,8 @@ def compiled_text(node: DbtNode, placeholders: Placeholders) -> str:
     text = compiled_code(node, manifest)
     if text is None:
         raise NotImportable("dbt has not compiled it: run `dbt compile`, and import again")
-    if node.materialized == "incremental" and "macro.dbt.is_incremental" in _macros(node, manifest):
+    asks = "macro.dbt.is_incremental" in macros_of_node(node, manifest)
+    if asks and node.materialized == "incremental":
         raise NotImportable("it asks is_incremental(), and dbt has compiled one side of it alone")
     text = _turned_back(without_ctes(text, placeholders.dialect), node, placeholders)
     if re.search(r"\{\{|\{%", text):
@@ -114,7 +115,7 @@ def _turned_back(text: str, node: DbtNode, placeholders: Placeholders) -> str:
     return text
 
 
-def _macros(node: DbtNode, manifest: Manifest) -> set[str]:
+def macros_of_node(node: DbtNode, manifest: Manifest) -> set[str]:
     """All macros that a node reaches."""
     found: set[str] = set()
     pending = [*node.depends_on_macros]

@@ -29,9 +29,11 @@ _SECRET = "DBT_ENV_SECRET"
 
 @dataclass(slots=True)
 class Seen:
-    """What a text was given that may be another tomorrow: what it asked for -> the value."""
+    """What a text was given that may be another tomorrow: what it asked for -> the value.
+    ``variables``: the values of the project that `var()` gave."""
 
     frozen: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, Any] = field(default_factory=dict)
 
     def note(self, what: str, value: Any) -> Any:
         self.frozen[what] = str(value)

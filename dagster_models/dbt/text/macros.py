@@ -44,6 +44,7 @@ class Macros:
         self._modules: dict[str, Any] = {}
         self._templates: dict[str, Template] = {}
         self.context: Mapping[str, Any] = {}
+        self.called: set[str] = set()  #: the unique_ids of those that were called
         for macro in manifest.macros.values():
             of = self.packages.setdefault(macro.package, {})
             of[macro.name] = self._callable(macro)
@@ -93,6 +94,7 @@ class Macros:
 
     def _callable(self, macro: DbtMacro) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
+            self.called.add(macro.unique_id)
             module = self._modules.get(macro.text)  # a text may be a file of several macros
             if module is None:
                 template = self._templates.get(macro.text)

@@ -19,6 +19,7 @@ from dagster_models.errors import SqlSyntaxError
 
 
 class Way(Enum):
+    TEMPLATE = "kept as a template"
     SOURCE = "the source text"
     RENDERED = "rendered here"
     COMPILED = "as dbt compiled it"

@@ -110,7 +110,7 @@ class Renderer:
             "config": ConfigObject(node),
             "target": TargetObject(self.target, seen),
             "env_var": env_var(seen),
-            "var": VarFunction(self.manifest, node, self.given, self._text),
+            "var": VarFunction(self.manifest, node, self.given, self._text, seen.variables),
             "ref": self._ref(node),
             "source": self._source(node),
             "this": self._this(node.unique_id),

@@ -13,7 +13,8 @@ _MISSING: Any = object()
 
 class VarFunction:
     """``var`` of one node. The command line goes before the project, and the project before the
-    package that the node is of; within each, what is below the package's name goes first."""
+    package that the node is of; within each, what is below the package's name goes first. *seen*
+    gets the values that were asked for."""
 
     def __init__(
         self,
@@ -21,7 +22,9 @@ class VarFunction:
         node: DbtNode,
         given: Mapping[str, Any],
         render: Callable[[str], str],
+        seen: dict[str, Any],
     ) -> None:
+        self._seen = seen
         self._scopes = [given, *_scopes(manifest, node.package)]
         self._render = render
 
@@ -30,7 +33,8 @@ class VarFunction:
             if name in scope:
                 value = scope[name]
                 if isinstance(value, str) and "{{" in value:
-                    return self._render(value)
+                    value = self._render(value)
+                self._seen[name] = value
                 return value
         if default is _MISSING:
             raise NotImportable(f"var({name!r}) has no value: give it with --vars")
