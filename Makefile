@@ -67,12 +67,12 @@ test: setup ## run the linter, the type checker and all tests
 	@$(PYTEST)
 	@$(MAKE) --no-print-directory test-duckdb2
 
-test-nightly: $(VENV)/.installed-ray setup ## run every test, also those that are too slow for `make test` (this takes hours)
+test-nightly: $(VENV)/.installed-nightly setup ## run every test, also those that are too slow for `make test` (this takes hours)
 	@DAGSTER_MODELS_TEST_EXHAUSTIVE=1 $(PYTEST) -m ""
 
-# Not in `dev`: 72 MB, and its tests need a minute for a cluster.
-$(VENV)/.installed-ray: $(VENV)/.installed
-	@$(BIN)/python -m pip install --quiet --editable '.[ray]' --constraint constraints.txt
+# Not in `dev`: Ray has 72 MB, and its tests need a minute for a cluster; moto, an object store, has 60 MB.
+$(VENV)/.installed-nightly: $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --editable '.[ray]' 'moto[s3]>=5.2,<6' flask flask-cors --constraint constraints.txt
 	@touch $@
 
 # constraints.txt pins DuckDB 1.5, and `pip install` without it brings DuckDB 2, which needs Python 3.11.

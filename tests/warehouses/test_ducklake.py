@@ -11,9 +11,11 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import psycopg
 import pytest
 
+from dagster_models.core.check_tasks import OWN_RELATION, CheckTask
 from dagster_models.core.commit import Commit
 from dagster_models.core.materializations import Incremental
 from dagster_models.core.messages import Verdict
@@ -25,6 +27,7 @@ from dagster_models.util.dsn import dsn_parameters
 from dagster_models.warehouses.base import OpenWarehouse, WarehouseSession
 from dagster_models.warehouses.ducklake import extensions
 from lives import Build, Kill, Life, Lives
+from object_store import ObjectStore, started_store, why_no_store
 from project_cases import load, write_project
 from systems import NO_DUCKLAKE, System, ducklake_is_installed, ducklake_system
 from tasks import sql_task
@@ -253,6 +256,55 @@ def test_what_is_loaded_takes_its_turn(tmp_path: Path) -> None:
         assert loading.load(path, "s.u", "replace") == 1
         timer.join()
         assert loading.query("select t.n, u.n from s.t, s.u")[1] == [(1, 2)]
+
+
+# In an object store -------------------------------------------------------------------------------
+
+
+@needs_ducklake
+@pytest.mark.nightly
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(bool(why_no_store()), reason=why_no_store())
+@pytest.mark.parametrize("credentials", ["environment", "secret"])
+def test_a_lake_whose_files_are_in_an_object_store(
+    tmp_path: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch, credentials: str
+) -> None:
+    """With the keys of the environment, or of a secret that DuckDB keeps for the user."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with started_store() as store:
+        if credentials == "environment":
+            for name, value in store.environment.items():
+                monkeypatch.setenv(name, value)
+        else:
+            keep_secret(store)
+        data = f"s3://{store.bucket}/flights"
+        settings = {"postgres": postgres_dsn, "data": data}
+        how = Incremental(strategy="append", code_version="v1")
+        with two_sessions(System("ducklake", settings, "", "")) as (one, other):
+            one.prepare(["s"])
+            assert built(one, task_of(1, rows=10_000)) is Verdict.COMMITTED
+            added = replace(task_of(2, rows=10_000), materialization=how)
+            assert built(other, added) is Verdict.COMMITTED
+            fails = CheckTask("fails", f"select * from {OWN_RELATION} as x", "error")
+            refused = replace(task_of(3, rows=10_000), materialization=how, checks=(fails,))
+            assert built(one, refused) is Verdict.ROLLED_BACK
+            query = "select attempt, count(*) from s.t group by 1 order by 1"
+            assert one.query(query)[1] == [(1, 10_000), (2, 10_000)]
+            assert [it.attempt for it in one.find_proofs(Relation("s", "t"))] == [1, 2]
+        published = [it for it in store.objects() if it.startswith("flights/s/t/")]
+        assert len(published) >= 2
+        assert not (tmp_path / "s3:").exists()
+
+
+def keep_secret(store: ObjectStore) -> None:
+    """As docs/warehouses.md says it."""
+    with closing(duckdb.connect()) as connection:
+        extensions.load(connection, "httpfs")
+        connection.execute(
+            "create persistent secret lakes (type s3, key_id 'key', secret 'secret',"
+            f" endpoint '127.0.0.1:{store.port}', use_ssl false, url_style 'path',"
+            f" region 'us-east-1', scope 's3://{store.bucket}')"
+        )
 
 
 # Kills -------------------------------------------------------------------------------------------
