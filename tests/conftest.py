@@ -14,10 +14,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
+import matrix
 from dagster_models.core.materializations import Materialization
 from dagster_models.core.messages import Outcome
 from dagster_models.processes.server.attempt import Stop, run
-from dagster_models.warehouses.base import FEATURES, OpenWarehouse, WarehouseSession
+from dagster_models.warehouses.base import OpenWarehouse, WarehouseSession
 from lives import Lives
 from mariadb_server import MariaServer, start_mariadb, why_no_mariadb
 from postgres_server import GIVEN, dsn_of_database, start_server
@@ -291,12 +292,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not _matrix:
         return
     terminalreporter.section("what each warehouse was seen to do")
-    width = max(map(len, FEATURES))
     names = list(dict.fromkeys([*EVERY, *FORMATS, *(name for _, name in _matrix)]))
-    terminalreporter.write_line(" " * width + "".join(f"  {name:<9}" for name in names))
-    for feature in FEATURES:
-        cells = "".join(f"  {_matrix.get((feature, name), '-'):<9}" for name in names)
-        terminalreporter.write_line(f"{feature:<{width}}{cells}".rstrip())
+    for line in matrix.lines(_matrix, names):
+        terminalreporter.write_line(line)
 
 
 def _tell_reference_cases(terminalreporter: pytest.TerminalReporter) -> None:

@@ -4,6 +4,7 @@ Dagster's ``max_resume_run_attempts`` does this; in Kubernetes the other one is 
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -33,6 +34,24 @@ def dying(self, ends):
     return finish(self, ends)
 
 OwnSteps._finish = dying
+defs = load_project(here)
+"""
+#: The first worker begins to build b when the second one has built all of it.
+BOTH_LIVE = """
+from pathlib import Path
+from dagster_models import load_project
+from dagster_models.execution.runners.sql_sessions import SqlSessions
+
+here = Path(__file__).parent
+start = SqlSessions.start
+
+def waiting(self, step, task, address):
+    if task.step == "main.b" and not (here / "second").exists():
+        for pipe, mode in (("waits", "w"), ("goes", "r")):
+            open(here / pipe, mode).close()  # when the test opens it, too
+    start(self, step, task, address)
+
+SqlSessions.start = waiting
 defs = load_project(here)
 """
 TABLE = "/* @model\nmaterialized: table\n*/\n"
@@ -74,3 +93,24 @@ def test_what_the_first_worker_has_committed_is_not_built_again(tmp_path: Path) 
         "main.b": run_id,
         "main.c": "",
     }
+
+
+@pytest.mark.nightly
+def test_of_two_workers_that_live_one_publishes_each_step(tmp_path: Path) -> None:
+    """The first one was only taken for dead. What it sends has the run, step and attempt of what
+    the second one has published, so it is refused a second publication and finds the first."""
+    project = make_project(tmp_path, {**FILES, "definitions.py": BOTH_LIVE})
+    for pipe in ("waits", "goes"):
+        os.mkfifo(project.root / pipe)
+    first = project.start()
+    (project.root / "waits").read_text()
+    (project.root / "second").touch()
+    run_id, status = resume(project)
+    assert status is DagsterRunStatus.SUCCESS
+    built = "select b.at, c.at from main.b b, main.c c"
+    before = project.rows(built)
+    (project.root / "goes").write_text("")
+    first.communicate(timeout=100)
+    assert project.rows(built) == before
+    records = "select run_id, step, attempt from dagster_models.commits order by step"
+    assert project.rows(records) == [(run_id, f"main.{name}", 1) for name in "abc"]

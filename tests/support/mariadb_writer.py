@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 from typing import Any
 
-from dagster_models.core.materializations import Replace, View
+from dagster_models.core.materializations import Incremental, Replace, View
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import BuildTask, Query
 from dagster_models.warehouses.mariadb import session as mariadb
@@ -18,6 +19,13 @@ from killed_writers import fork_for_each_line, publish_until_killed
 
 ROWS = 2_000
 T = Relation("s", "t")
+
+
+def adding(strategy: str, attempt: int) -> BuildTask:
+    """Each build replaces, or updates, all rows of the table in one transaction."""
+    sql = f"select {attempt} as n, seq from s.seq_1_to_{ROWS}"
+    how = Incremental(strategy, ("seq",))
+    return BuildTask("killed", "s.t", attempt, T, Query(sql), how)
 
 
 def task(attempt: int) -> BuildTask:
@@ -31,7 +39,8 @@ def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def write(settings: dict[str, Any], acked: str, first: int, dies: str) -> None:
+def write(settings: dict[str, Any], acked: str, first: int, dies: str, strategy: str) -> None:
+    """``strategy``: of an incremental model, "" for a table or view that is replaced."""
     swap = staging.swap
 
     def swap_and_die(*arguments: Any) -> None:
@@ -43,7 +52,7 @@ def write(settings: dict[str, Any], acked: str, first: int, dies: str) -> None:
     if dies:
         staging.swap = swap_and_die
     session = mariadb.connect(settings).session(f"writer-{first}")
-    publish_until_killed(session, acked, first, task)
+    publish_until_killed(session, acked, first, partial(adding, strategy) if strategy else task)
 
 
 if __name__ == "__main__":

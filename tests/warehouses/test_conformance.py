@@ -22,6 +22,7 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
+import matrix
 from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
 from dagster_models.core.target_types import target_type
@@ -457,6 +458,16 @@ def test_the_table_of_the_docs_is_the_capability_data() -> None:
     ]
     page = (REPOSITORY / "docs" / "warehouses.md").read_text(encoding="utf-8")
     assert "\n".join(lines) in page, "write this table:\n" + "\n".join(lines)
+
+
+def test_the_matrix_of_the_docs_is_what_the_suite_prints_where_each_promise_is_kept() -> None:
+    """A "no" of the capability data must fail in the suite, and all else must pass."""
+    every = [
+        import_module(f"dagster_models.warehouses.{name}.session").CAPABILITIES for name in EVERY
+    ]
+    printed = "\n".join(matrix.lines(matrix.promised(every), EVERY))
+    page = (REPOSITORY / "docs" / "warehouse_authors.md").read_text(encoding="utf-8")
+    assert printed in page, "write this matrix:\n" + printed
 
 
 def _cell(reason: str | None) -> str:

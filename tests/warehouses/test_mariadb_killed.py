@@ -46,7 +46,7 @@ def server() -> Iterator[MariaServer]:
 def start(server: MariaServer, tmp_path: Path) -> Iterator[Start]:
     """Starts a writer; in the end all of them are killed."""
     with writers(mariadb_writer.__file__, tmp_path) as start:
-        yield lambda first, dies="": start(server.settings, first, dies)
+        yield lambda first, dies="", how="": start(server.settings, first, dies, how)
 
 
 def shown(server: MariaServer) -> int:
@@ -99,8 +99,10 @@ def _is_proved(session: Any, attempt: int) -> bool:
 
 @pytest.mark.nightly
 @pytest.mark.timeout(3600)
-def test_kills_at_random_moments(server: MariaServer, start: Start) -> None:
-    kill_at_random(server, start, KILLS, "mariadb", partial(disagreements, server))
+@pytest.mark.parametrize("how", ["", "delete+insert", "merge"])
+def test_kills_at_random_moments(server: MariaServer, start: Start, how: str) -> None:
+    begin, settle = partial(start, how=how), partial(disagreements, server)
+    kill_at_random(server, begin, KILLS if not how else KILLS // 4, f"mariadb {how}", settle)
 
 
 @pytest.mark.nightly
