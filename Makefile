@@ -30,7 +30,7 @@ SAIL := $(if $(filter spark,$(TARGET)),mkdir -p project/target; \
 JOB := $(if $(filter spark,$(TARGET)),flights_on_spark,flights)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ui test test-nightly test-duckdb2 lint bench compare docs clean
+.PHONY: help setup run ui test conformance test-nightly test-duckdb2 lint bench compare docs clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 24
@@ -69,6 +69,9 @@ test: setup ## run the linter, the type checker and all tests
 
 test-nightly: $(VENV)/.installed-nightly setup ## run every test, also those that are too slow for `make test` (this takes hours)
 	@DAGSTER_MODELS_TEST_EXHAUSTIVE=1 $(PYTEST) -m ""
+
+conformance: setup ## ask every warehouse what it can do, and print the matrix of docs/warehouse_authors.md
+	@$(PYTEST) -n 0 -m feature tests/warehouses tests/processes
 
 # Not in `dev`: Ray has 72 MB, and its tests need a minute for a cluster; moto, an object store, has 60 MB.
 $(VENV)/.installed-nightly: $(VENV)/.installed

@@ -254,10 +254,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if any(part in mark.args for mark in item.iter_markers("nightly_for") for part in parts):
             item.add_marker(pytest.mark.nightly)
         system = _system_of(item)
-        if system == "ducklake" and item.path.stem not in _OF_DUCKLAKE:
+        features = {mark.args[0] for mark in item.iter_markers("feature")}
+        if system == "ducklake" and item.path.stem not in _OF_DUCKLAKE and not features:
             continue
         if system in ("ducklake", "mariadb"):
-            features = {mark.args[0] for mark in item.iter_markers("feature")}
             seen = sampled.setdefault(system, set())
             wanted = features - seen
             seen |= features

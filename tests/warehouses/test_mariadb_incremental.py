@@ -7,6 +7,8 @@ import contextlib
 import datetime as dt
 import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +38,8 @@ from dagster_models.warehouses.mariadb import session as mariadb
 from dagster_models.warehouses.mariadb.types import fits
 from incremental_oracle import Row, expected, query_of, random_rows
 from mariadb_server import MariaServer
+from project_cases import write_project
+from running import DEFINITIONS
 from systems import T, session_of
 from tasks import arrow_task, sql_task
 
@@ -596,3 +600,73 @@ def test_what_reads_its_own_table_needs_a_query_of_its_own_for_the_first_build(
         outcome = build("select cast(max(k) + 1 as decimal(9)) as k from s.t", how, one)
         assert outcome.error is None, outcome.error
     assert rows(session) == [(1,), (2,), (3,)]
+
+
+# A project ---------------------------------------------------------------------------------------
+
+SETTINGS = """name: shop
+target: dev
+dialect: mysql
+targets:
+  dev: {type: mariadb, socket: %s, user: root}
+"""
+MODELS = {
+    "seeds/raw/orders.csv": "id,at,paid\n1,2024-01-01 10:00:00,5\n2,2024-01-02 11:00:00,7\n",
+    "models/marts/paid.sql": """/* @model
+materialized: incremental
+unique_key: id
+since: {column: at, lookback: 2d}
+columns: {id: {checks: [unique, {relationships: {to: raw.orders, field: id}}]}}
+*/
+select id, at, paid from raw.orders where at >= /*$since*/ timestamp '2024-01-01 00:00:00'
+""",
+    "models/marts/scored.py": '''"""
+@model
+materialized: incremental
+unique_key: id
+since: at
+"""
+
+
+def model(warehouse):
+    return warehouse.sql(
+        "select id, at, paid * 2 as twice from raw.orders"
+        " where at > /*$since*/ timestamp '2020-01-01 00:00:00'"
+    ).df()
+''',
+}
+
+
+@pytest.mark.timeout(300)
+def test_a_project_is_built_again_and_again(mariadb: MariaServer, tmp_path: Path) -> None:
+    files = {
+        "dagster_models.yaml": SETTINGS % mariadb.socket,
+        "definitions.py": DEFINITIONS,
+        **MODELS,
+    }
+    root, home = write_project(tmp_path / "p", files), tmp_path / "home"
+    home.mkdir()
+
+    def run_job() -> None:
+        command = ["-m", "dagster", "job", "execute", "-f", "definitions.py", "-j", "shop"]
+        done = subprocess.run(
+            [sys.executable, *command],
+            cwd=root,
+            env={**os.environ, "DAGSTER_HOME": str(home), "NO_COLOR": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    run_job()
+    more = "1,2024-01-01 10:00:00,6\n2,2024-01-02 11:00:00,7\n3,2024-01-03 00:00:00,9\n"
+    (root / "seeds/raw/orders.csv").write_text(f"id,at,paid\n{more}")
+    run_job()
+    assert mariadb.rows("select id, paid from marts.paid order by id") == [(1, 6), (2, 7), (3, 9)]
+    scored = [(1, 10), (2, 14), (3, 18)]  # the first one is older than what was built
+    assert mariadb.rows("select id, twice from marts.scored order by id") == scored
+    kinds = "select relation, kind, inserted, updated from dagster_models.commits"
+    found = mariadb.rows(f"{kinds} where kind <> 'whole' and relation <> 'raw.orders' order by 1")
+    assert [it for it in found if it[0] == "marts.paid"] == [("marts.paid", "delta", 1, 1)]
+    assert left(mariadb) == []
