@@ -9,6 +9,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -57,8 +58,8 @@ def warehouse(mariadb: MariaServer) -> Iterator[mariadb.MariaDB]:
     warehouse.close()
 
 
-def mariadb_of(server: MariaServer) -> Any:
-    return mariadb.connect({**server.settings, "lock_timeout": 1})
+def mariadb_of(server: MariaServer, **settings: Any) -> Any:
+    return mariadb.connect({**server.settings, "lock_timeout": 1, **settings})
 
 
 @pytest.fixture
@@ -207,6 +208,30 @@ def test_an_attempt_is_published_once_and_two_builds_take_turns(
         assert twice.verdict is Verdict.COMMITTED  # its proof is there
         assert run(other, replace(task, attempt=10), Stop()).error is None
     assert rows(session) == [(1,), (2,), (2,)]
+
+
+def test_a_build_that_waits_for_its_turn_can_be_canceled(
+    mariadb: MariaServer, session: mariadb.MariaSession, build: Build
+) -> None:
+    how = Incremental("append")
+    build("select 1 as k", how)
+    task = replace(sql_task("s.t", "select 2 as k"), materialization=how, attempt=9)
+    session.build(task)
+    patient = mariadb_of(mariadb, lock_timeout=60)
+    with contextlib.closing(patient.session()) as other:
+        stop, outcomes = Stop(), list[Outcome]()
+        waiting = threading.Thread(
+            target=lambda: outcomes.append(run(other, replace(task, attempt=10), stop))
+        )
+        waiting.start()
+        shown = "select count(*) from information_schema.processlist where state = 'User lock'"
+        while mariadb.rows(shown) == [(0,)]:
+            assert waiting.is_alive()
+        stop.ask(other.interrupt)
+        waiting.join(30)
+        assert [it.verdict for it in outcomes] == [Verdict.CANCELED]
+    session.discard()
+    assert rows(session) == [(1,)]
 
 
 def test_a_session_that_was_given_up_cannot_publish(

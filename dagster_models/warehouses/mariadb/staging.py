@@ -125,7 +125,11 @@ def take_turn(session: MariaStatements, relation: Relation) -> None:
     """Be the only session that builds or publishes a relation, until ``give_turn`` is called as
     often. Raises WarehouseError."""
     seconds = session.server.lock_timeout
-    if session.rows(f"SELECT GET_LOCK({_turn_lock(relation)}, {seconds})")[0][0] != 1:
+    answer = session.rows(f"SELECT GET_LOCK({_turn_lock(relation)}, {seconds})")[0][0]
+    if answer is None:  # a KILL QUERY is no error of it
+        what = f"stopped while another session was publishing {relation}"
+        raise WarehouseError(ErrorKind.INTERRUPTED, what)
+    if answer != 1:
         what = f"another session is publishing {relation}, and did not end within lock_timeout"
         raise WarehouseError(ErrorKind.LOCK_TIMEOUT, what, transient=True)
 
