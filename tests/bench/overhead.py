@@ -1,7 +1,7 @@
 """Overhead of a run: no-op models in layers, ours beside Dagster's executors and other tools.
 
     python tests/bench/overhead.py [--models 100 1000 3000] [--runs 3] [--quick]
-                                   [--dbt PATH] [--sqlmesh PATH] [--yato PATH]
+                                   [--ours] [--dbt PATH] [--sqlmesh PATH] [--yato PATH]
 
 Each line is a whole command (``dagster job execute`` or ``dbt run``), from start to end, run
 in turn so that a drift of the machine's speed hits all of them, and the median is printed. "Per
@@ -132,16 +132,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--models", type=int, nargs="+", default=[100, 1000, 3000])
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--ours", action="store_true", help="without Dagster's own and the others")
     add_peers(parser, *PEERS)
     parser.add_argument("--quick", action="store_true", help="ours alone, 3 models, once")
     options = parser.parse_args()
-    peers = {} if options.quick else chosen_peers(options, *PEERS)
+    alone = options.quick or options.ours
+    peers = {} if alone else chosen_peers(options, *PEERS)
     compileall.compile_dir(str(Path(dagster_models.__file__).parent), quiet=2)
     medians_of: dict[int, Mapping[str, Medians]] = {}
     for models in [3] if options.quick else options.models:
         with tempfile.TemporaryDirectory() as folder:
             commands = contenders(Path(folder), models, peers)
-            commands = commands[:1] if options.quick else commands
+            commands = commands[: 1 if options.quick else 2] if alone else commands
             found = measure(commands, models, 1 if options.quick else options.runs)
         medians_of[models] = found
         report(models, found)

@@ -33,3 +33,12 @@ def test_each_trick_that_is_measured_is_on_the_page_with_its_figure() -> None:
     for trick, _, _, buys in ROWS:
         shares = [int(share) for share in re.findall(r"\+(\d+) %", buys)]
         assert max(shares, default=5) >= 5, trick
+
+
+def test_the_page_says_how_each_benchmark_of_make_bench_makes_its_figures() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"for bench in (.*?); do", makefile, re.DOTALL)
+    names = set(re.findall(r"\w+", listed))
+    scripts = {path.stem for path in (REPOSITORY / "tests" / "bench").glob("*.py")}
+    figures = PAGE.section("The figures, and how each is made")
+    assert names & scripts == set(re.findall(r"`(\w+)\.py`", figures))
