@@ -130,3 +130,10 @@ def test_what_cannot_be_tested_alike_is_reported(tmp_path: Path, test: Any, why:
     assert not found.tests
     (remark,) = found.remarks
     assert why in remark.what
+
+
+def test_columns_whose_names_differ_by_their_case_are_one(tmp_path: Path) -> None:
+    rows = [{"id": 1}, {"ID": 2}, {"Id": 3}]
+    found = converted(tmp_path, given=[given("ref('a')", rows)], expect={"rows": rows})
+    (test,) = found.tests["unit_tests/marts_b.yaml"]
+    assert test["given"]["marts.a"] == test["expect"] == [{"id": 1}, {"id": 2}, {"id": 3}]

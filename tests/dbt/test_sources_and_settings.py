@@ -213,6 +213,20 @@ def profile(folder: Path, **output: Any) -> dict[str, Any]:
     return found
 
 
+def test_a_model_that_dbt_has_in_another_database_is_reported(tmp_path: Path) -> None:
+    """The target's database is that of what names none of its own, whatever stands first."""
+    elsewhere = {"database": "erp", "config": {"database": "erp"}}
+    nodes = [step("a", **elsewhere), step("b", **elsewhere), step("c")]
+    inner = step("d", config={"materialized": "ephemeral", "database": "erp"}, relation_name=None)
+    manifest = manifest_of(tmp_path, *nodes, inner, sources={ORDERS: source()})
+    found = beside(manifest)
+    what = "dbt has it in the database erp, and here it is in that of the target"
+    told = {it.of: it.weight for it in found.remarks if it.what == what}
+    assert told == {"model.shop.a": Weight.DIFFERS, "model.shop.b": Weight.DIFFERS}
+    (declared,) = found.sources["sources"]
+    assert "catalog" not in declared
+
+
 def test_targets_never_hold_a_secret(tmp_path: Path) -> None:
     assert profile(tmp_path, **POSTGRES) == {
         "dev": {

@@ -7,6 +7,7 @@ What one part alone asks for is in ``given``, the entry as it stands in the file
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,6 +140,15 @@ class Manifest:
         """The folder in which dbt writes."""
         own = self.projects.get(self.project_name)
         return self.root / (own.target_path if own else "target")
+
+    @property
+    def target_database(self) -> str | None:
+        """The database of dbt's target: that of most nodes, of those that name none if there are
+        such."""
+        nodes = [it for it in self.nodes.values() if it.relation.database is not None]
+        plain = [it for it in nodes if not it.config.get("database")]
+        found = Counter(it.relation.database for it in plain or nodes)
+        return found.most_common(1)[0][0] if found else None
 
     def folder_of(self, package: str) -> Path:
         """The folder of a package's files."""

@@ -3,7 +3,7 @@ configuration, tests, seeds, sources, unit tests, variables and targets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from dagster_models.dbt.checks.files import CheckFile
 from dagster_models.dbt.checks.placing import Checks, OwnChecks, place_checks
 from dagster_models.dbt.project.interfaces import Lookup, Rendering
 from dagster_models.dbt.project.manifest import DbtNode, Manifest
-from dagster_models.dbt.project.names import NodeNames
+from dagster_models.dbt.project.names import STEPS, NodeNames
 from dagster_models.dbt.project.remarks import Remark, Weight
 from dagster_models.dbt.properties.configuration import (
     columns_of,
@@ -98,8 +98,9 @@ def beside_sql(
             _model(node, reading, found)
         elif node.kind == "seed":
             _seed(node, reading, found)
-    database = next((it.relation.database for it in manifest.nodes.values()), None)
+    database = manifest.target_database
     found.sources, of_sources = sources_of(manifest, lookup, checks, database)
+    found.remarks += _of_other_databases(manifest, database)
     tests = unit_tests_of(manifest, lookup, variables)
     found.unit_tests = tests.tests
     found.exposures = exposures_module(manifest, lookup)
@@ -107,6 +108,15 @@ def beside_sql(
     found.remarks += [*checks.remarks, *of_sources, *tests.remarks, *of_target]
     found.remarks += unsupported_parts(manifest)
     return found
+
+
+def _of_other_databases(manifest: Manifest, database: str | None) -> Iterator[Remark]:
+    """A remark on each model, seed and snapshot that dbt has elsewhere (`+database`)."""
+    for node in manifest.nodes.values():
+        own = node.relation.database
+        if node.kind in STEPS and node.relation.written is not None and own != database:
+            what = f"dbt has it in the database {own}, and here it is in that of the target"
+            yield Remark(node.unique_id, what, Weight.DIFFERS)
 
 
 def _model(node: DbtNode, reading: _Described, found: BesideSql) -> None:

@@ -150,7 +150,11 @@ def _rows(fixture: Mapping[str, Any]) -> str | list[Row]:
                 for row in csv.DictReader(io.StringIO(rows.strip("\n")))
             ]
         return rows
-    return list(rows or ())
+    spelled: dict[str, str] = {}  # dbt takes two names that differ by their case for one column
+    return [
+        {spelled.setdefault(name.lower(), name): value for name, value in row.items()}
+        for row in rows or ()
+    ]
 
 
 def _written(rows: str | list[Row], format_: Any) -> Any:
