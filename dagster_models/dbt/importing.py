@@ -37,6 +37,8 @@ _DIALECTS = {
     "fabricspark": "spark",
 }
 _EXPOSURES = "exposures"
+#: The tag that Dagster shows of a model with partitions.
+_PARTITIONS = "dagster_models/partitions"
 _SOURCES = "models/sources.yaml"
 _STUB = "select null as not_imported\n"
 _DEFINITIONS = """\
@@ -315,7 +317,7 @@ class _Importing:
         if self.kept.texts:
             found["jinja"] = self._jinja()
         self._settings_of_seeds(found)
-        found["jobs"] = {name: {"selection": "*"}}
+        found["jobs"] = self._jobs(name)
         return found
 
     def _jinja(self) -> Any:
@@ -325,6 +327,24 @@ class _Importing:
         ]
         said = {"target": dict(self.own_target), "dispatch": dispatch}
         return {key: value for key, value in said.items() if value} or True
+
+    def _jobs(self, name: str) -> dict[str, Any]:
+        """A job of all, or one for each set of partitions, as a run has those of one set."""
+        disabled = {it.unique_id for it in self.models if it.disabled}
+        sets: dict[str, str] = {}  # of what is built -> its set of partitions, or ""
+        for unique_id in self.names.places:
+            header = self.beside.headers.get(unique_id)
+            if header is None or (
+                unique_id not in disabled and header.values["materialized"] != "ephemeral"
+            ):
+                partitions = header.values.get("partitions") if header else None
+                sets[unique_id] = partitions["of"] if partitions else ""
+        tags = {of: f'tag:"{_PARTITIONS}"="{of}"' for of in sorted(set(sets.values())) if of}
+        if len(tags) < 2:
+            return {name: {"selection": "*"}}
+        jobs = {f"{name}_{of}": {"selection": tag} for of, tag in tags.items()}
+        others = {name: {"selection": f"not ({' or '.join(tags.values())})"}}
+        return {**others, **jobs} if "" in sets.values() else jobs
 
     def _shared(self, kind: str) -> dict[str, Any]:
         """The schemas of folders whose name is another one."""

@@ -244,3 +244,37 @@ def test_a_description_neither_begins_nor_ends_a_comment(tmp_path: Path, said: s
     assert step.config.description == said
     text = (tmp_path / "shop_models/models/marts/a.sql").read_text()
     assert layout(text, "duckdb").said(text) == ["select", "1", "as", "x"]
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_microbatches_of_several_sizes_have_a_job_each(
+    tmp_path: Path, plain: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run has the partitions of one set, so a job of all would not load."""
+    root = tmp_path / "shop"
+    batches = {"materialized": "incremental", "incremental_strategy": "microbatch"}
+    batches |= {"event_time": "at", "begin": "2024-01-01"}
+    text = "select 1 as x, timestamp '2024-01-01' as at"
+    sizes = ("day", "month")
+    models = [sql(it, text, config={**batches, "batch_size": it}) for it in sizes]
+    models.append(sql("python", config={**batches, "batch_size": "hour"}, materialized="odd"))
+    models[-1]["language"] = "python"
+    manifest_of(root, *models, *([sql("whole")] if plain else []))
+    code, report = imported(root)
+    assert (code, report["errors"]) == (0, {})
+    into = root.with_name("shop_models")
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1")
+    monkeypatch.chdir(into)
+    jobs = {"shop_days_from_2024_01_01", "shop_months_from_2024_01_01", *(["shop"] * plain)}
+    with location_of(into, {}) as location:
+        found = {
+            name: {key.to_user_string() for key in job.asset_layer.selected_asset_keys}
+            for name in location.loaded.jobs
+            if name in jobs and (job := location.loaded.job(name))
+        }
+    assert found.pop("shop", {"marts/whole"}) == {"marts/whole"}
+    assert found == {
+        "shop_days_from_2024_01_01": {"marts/day"},
+        "shop_months_from_2024_01_01": {"marts/month"},
+    }
