@@ -16,7 +16,6 @@ from dagster_models.errors import ProjectError
 from dagster_models.project.problems import problem
 from dagster_models.project.snapshot import is_snapshot
 from dagster_models.project.unit_tests.reads import ReadTables, columns_read
-from dagster_models.sql.parse import quote
 from dagster_models.util.nearest import suggest
 
 Columns = Sequence[tuple[str, str]]
@@ -41,9 +40,10 @@ class Fixture:
     read: Sequence[str]
     mark: str
 
-    def completed(self, there: Columns, dialect: str) -> tuple[list[str], list[str]]:
-        """The statements that make the table the one that a run would find, and the columns that
-        the model reads and that it will lack.
+    def completed(self, there: Columns) -> tuple[list[tuple[str, str]], str, list[str]]:
+        """What makes the table the one that a run would find, and the columns that the model reads
+        and that it will lack: (name, type) of the columns to add, and the mark of deletions, "" for
+        none.
 
         Raises ProjectError for columns that the real table does not have.
         """
@@ -56,18 +56,10 @@ class Fixture:
         ]
         if problems:
             raise ProjectError(problems)
-        added = {
-            name: type_ for name, type_ in known.columns if type_ and name.lower() not in names
-        }
-        table = f"ALTER TABLE {self.task.relation.quoted}"
-        statements = [
-            f"{table} ADD COLUMN {quote(name, dialect)} {type_}" for name, type_ in added.items()
-        ]
-        if self.mark.lower() in names:  # a column of its name without a default is somebody else's
-            mark = quote(names[self.mark.lower()], dialect)
-            statements.append(f"{table} ALTER COLUMN {mark} SET DEFAULT false")
-        there_now = {*names, *map(str.lower, added)}
-        return statements, [name for name in self.read if name.lower() not in there_now]
+        added = [it for it in known.columns if it[1] and it[0].lower() not in names]
+        there_now = {*names, *(name.lower() for name, _ in added)}
+        missing = [name for name in self.read if name.lower() not in there_now]
+        return added, names.get(self.mark.lower(), ""), missing
 
 
 def fixtures_of(

@@ -103,14 +103,14 @@ def compile_test(
     tasks = [*(it.task for it in fixtures), *functions, model]
     if (expected := expected_table(test, target.schema_prefix)) is not None:
         tasks.append(expected)
-    schemas = create_schemas(tasks)
+    schemas = create_schemas(tasks, dialect_on(project, target))
     return CompiledTest(test, project, step, schemas, fixtures, functions, model)
 
 
-def create_schemas(tasks: Iterable[BuildTask]) -> str:
+def create_schemas(tasks: Iterable[BuildTask], dialect: str) -> str:
     """The statements that create the schemas of these tasks."""
     names = dict.fromkeys(task.relation.schema for task in tasks)
-    return "; ".join(f"CREATE SCHEMA {Relation(name, '').quoted}" for name in names)
+    return "; ".join(f"CREATE SCHEMA {quote(name, dialect)}" for name in names)
 
 
 def _set_up(project: Project, test: UnitTest) -> tuple[Project, Step]:
@@ -256,26 +256,33 @@ def comparison(
     else:
         task = expected_table(test, target.schema_prefix)
         assert task is not None
-        table = task.relation.quoted
+        table = _named(task.relation, dialect)
     as_texts = [
         bool(_TIMES.fullmatch(one) and _TIMES.fullmatch(other))
         for (_, one), (_, other) in zip(expected, columns, strict=True)
     ]
+    there_now, text = _named(compiled.model.relation, dialect), target.type.value_forms.text_type
     return ComparedRows(
         tuple(name for name, _ in columns),
-        _selected(expected, as_texts, table, dialect),
-        _selected(columns, as_texts, compiled.model.relation.quoted, dialect),
+        _selected(expected, as_texts, table, dialect, text),
+        _selected(columns, as_texts, there_now, dialect, text),
     )
+
+
+def _named(relation: Relation, dialect: str) -> str:
+    return f"{quote(relation.schema, dialect)}.{quote(relation.name, dialect)}"
 
 
 #: Of these Python does not have all values: nanoseconds, months as such, infinity, the year 10000.
 _TIMES = re.compile(r"(date|time|interval)[^\[]*", re.IGNORECASE)
 
 
-def _selected(columns: Columns, as_texts: Sequence[bool], table: str, dialect: str) -> str:
+def _selected(
+    columns: Columns, as_texts: Sequence[bool], table: str, dialect: str, text: str
+) -> str:
     names = (quote(name, dialect) for name, _ in columns)
     listed = (
-        f"CAST({name} AS VARCHAR)" if as_text else name
+        f"CAST({name} AS {text})" if as_text else name
         for name, as_text in zip(names, as_texts, strict=True)
     )
     return f"SELECT {', '.join(listed)} FROM {table}"

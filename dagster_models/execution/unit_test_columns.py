@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dagster_models.compilation.columns_on_target import columns_on, corrected, spelled
-from dagster_models.compilation.sql_text import relation_for
+from dagster_models.compilation.sql_text import dialect_on, relation_for
 from dagster_models.compilation.tasks import TargetStep, task_for, warehouse_address
 from dagster_models.compilation.unit_test_tables import (
     Columns,
@@ -21,7 +20,7 @@ from dagster_models.core.tasks import BuildTask, ChecksTask
 from dagster_models.core.traced import Schema
 from dagster_models.core.unit_tests import Given, GivenRows, UnitTest
 from dagster_models.errors import ProjectError, WarehouseError, WarehouseLost
-from dagster_models.processes.client.rehearsal import rehearse
+from dagster_models.processes.client.rehearsal import rehearse, rehearsing
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.project.built_schemas import BuiltSchema, remembered
 from dagster_models.project.unit_tests.link import TESTED
@@ -128,10 +127,10 @@ class KnownColumns:
     def _look_at_seed(self, key: Key) -> None:
         seed = self.project.steps.get(key)
         if seed is not None and seed.kind == "seed":
-            with rolled_back(self.session):
+            with rehearsing(self.session):
                 task = task_for(TargetStep(self.project, seed, self.target), "unit_tests", 1)
                 assert isinstance(task, BuildTask)
-                self.session.execute(create_schemas([task]))
+                self.session.execute(create_schemas([task], dialect_on(self.project, self.target)))
                 self._found[key] = joined(self._found[key], rehearse(self.session, task))
             del self._open[key]
 
@@ -166,20 +165,10 @@ class KnownColumns:
         try:
             compiled = compile_test(self.project, self.target, asked, self.of(asked))
             tasks = [it.task for it in compiled.fixtures]
-            with rolled_back(self.session):
+            with rehearsing(self.session):
                 self.session.execute(compiled.schemas)
                 return rehearse(self.session, *tasks, *compiled.functions, compiled.model)
         except WarehouseLost:
             raise
         except (ProjectError, WarehouseError):  # what is wrong there is for a test of that model
             return ()
-
-
-@contextmanager
-def rolled_back(session: Session) -> Iterator[None]:
-    session.begin()
-    try:
-        yield
-    finally:
-        if not session.closed:
-            session.rollback()

@@ -1,6 +1,6 @@
-"""Runs unit tests: each in a transaction of one session, which is rolled back.
+"""Runs unit tests: each in a rehearsal of one session, a transaction where there are such.
 
-    BEGIN -> schemas -> given tables -> functions -> the model -> compare -> ROLLBACK
+    begin -> schemas -> given tables -> functions -> the model -> compare -> rollback
 
 Nothing asks for a COMMIT, and the end of the session, for whatever reason, is a rollback, too.
 """
@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dagster_models.compilation.places import place_of
-from dagster_models.compilation.sql_text import dialect_on
 from dagster_models.compilation.tasks import warehouse_address
 from dagster_models.compilation.unit_test_tables import Fixture
 from dagster_models.compilation.unit_tests import (
@@ -35,8 +34,8 @@ from dagster_models.errors import (
     WarehouseError,
     WarehouseLost,
 )
-from dagster_models.execution.unit_test_columns import KnownColumns, rolled_back
-from dagster_models.processes.client.rehearsal import rehearse
+from dagster_models.execution.unit_test_columns import KnownColumns
+from dagster_models.processes.client.rehearsal import complete, rehearse, rehearsing
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.project.problems import problem
 from dagster_models.reporting.row_difference import RowDifference, row_difference
@@ -62,9 +61,6 @@ class UnitTestRun:
         prefix = f"unit_test_{os.urandom(4).hex()}_"
         project, target = of_tests(self.project, self.target, prefix)
         with connect(warehouse_address(self.project, self.target)) as session:
-            session.execute(
-                "SET SESSION TimeZone = 'UTC'"
-            )  # else a result would depend on the machine
             known = KnownColumns(
                 self.project, self.target, self.tables_of, project, target, session
             )
@@ -114,7 +110,7 @@ def _result(session: Session, target: Target, compiled: CompiledTest) -> UnitTes
         return time.perf_counter() - began
 
     try:
-        with rolled_back(session):
+        with rehearsing(session):
             found = _difference(session, target, compiled)
     except WarehouseLost:
         raise
@@ -136,8 +132,7 @@ def _difference(session: Session, target: Target, compiled: CompiledTest) -> Row
     except WarehouseError as error:
         what = f"the tests cannot create their schemas on the target {target.name}"
         raise DagsterModelsError(f"{what}: {error.message}") from error
-    dialect = dialect_on(project, target)
-    lacking = [said for it in compiled.fixtures if (said := _give(session, it, dialect))]
+    lacking = [said for it in compiled.fixtures if (said := _give(session, it))]
     for function in compiled.functions:
         _function(session, compiled, function)
     columns = _model(session, compiled, lacking)
@@ -149,14 +144,13 @@ def _difference(session: Session, target: Target, compiled: CompiledTest) -> Row
     return row_difference(compared.columns, wanted, session.query(compared.there), test.key)
 
 
-def _give(session: Session, fixture: Fixture, dialect: str) -> str:
+def _give(session: Session, fixture: Fixture) -> str:
     """Make a table of the test; return what the model may miss in it, "" for nothing."""
     place, what = fixture.location, f"given {fixture.key}"
     columns = _query(session, fixture.task, place, what)
-    statements, missing = fixture.completed(columns, dialect)
+    added, mark, missing = fixture.completed(columns)
     with _blaming(place, what):
-        for statement in statements:
-            session.execute(statement)
+        complete(session, fixture.task.relation, added, mark)
     return f"{place}: `{what}`: no column {', '.join(missing)} is there" if missing else ""
 
 

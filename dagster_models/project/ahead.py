@@ -137,7 +137,7 @@ class Ahead:
         if is_function(step) or step.kind == "script" or not step.config.enabled:
             return
         if trace is not None:
-            word = dialect_of(self._dialect).declared_type
+            word = dialect_of(self._dialect).own_type
             step = replace(step, trace=with_own_columns(step, trace, word))
         schema = schema_of(step, self._built.get(str(step.key)), self._dialect)
         inside = step.trace if is_ephemeral(step) else None

@@ -67,7 +67,7 @@ def trace_steps(
     }
     traced = dict(steps)
     inside: dict[Key, Trace] = {}  #: of ephemeral models, which stand in their readers
-    word = dialect_of(context.dialect).declared_type
+    word = dialect_of(context.dialect).own_type
     of_all, done = sum(map(_is_traced, steps.values())), 0
     for level in _levels(steps):
         queries = [step for step in level if _is_traced(step)]
@@ -167,7 +167,8 @@ def schema_of(step: Step, built: BuiltSchema | None, dialect: str) -> Schema:
     if is_function(step):
         return function_schema(step, word)
     if step.kind == "python" or is_copy(step):
-        schema = with_own_types(step, declared_schema(step.config.columns, dialect), word)
+        of_own = dialect_of(dialect).own_type
+        schema = with_own_types(step, declared_schema(step.config.columns, dialect), of_own)
     elif step.config.materialized not in contract.REBUILT | {EPHEMERAL}:
         schema = replace(schema, certain=False)
     if built is None or built.code_version != step.code_version:

@@ -34,6 +34,7 @@ from dagster_models.core.model import Relation
 from dagster_models.core.tasks import AttemptId, BuildTask
 from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.core.windows import Window
+from dagster_models.warehouses.rehearsing import Rehearsing
 
 #: The features that a warehouse may have. Those that it lacks are in its ``Capabilities``.
 FEATURES: Mapping[str, str] = {
@@ -207,7 +208,7 @@ class CheckQueries(ABC):
         raise NotImplementedError
 
 
-class WarehouseSession(RelationsThere, CheckQueries):
+class WarehouseSession(RelationsThere, CheckQueries, Rehearsing):
     """One connection or cursor. Only ``interrupt`` may be called from another thread."""
 
     def fence(self, name: str, timeout_seconds: float, relation: Relation | None = None) -> bool:
@@ -276,8 +277,8 @@ class WarehouseSession(RelationsThere, CheckQueries):
 
     @abstractmethod
     def rehearse(self, task: BuildTask) -> Staged:
-        """Build the task's relation in the transaction that is open, which a rollback is to end: no
-        publication follows, and what a build does besides the rows is left out."""
+        """Build the task's relation in the rehearsal, which a rollback is to end: no publication
+        follows, and what a build does besides the rows is left out."""
 
     @abstractmethod
     def name_of(self, staged: Staged) -> str:

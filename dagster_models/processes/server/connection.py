@@ -379,7 +379,9 @@ _OPERATIONS: Mapping[str, Operation] = {
     "unrepeatable": operations.unrepeatable,
     "query_columns": operations.query_columns,
     "open_build": operations.open_build,
+    "begin_rehearsal": operations.begin_rehearsal,
     "rehearse": operations.rehearse,
+    "complete": operations.complete,
 }
 
 

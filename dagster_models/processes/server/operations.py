@@ -39,11 +39,9 @@ def open_build(
 def rehearse(
     connection: ClientConnection, session: WarehouseSession, message: Message, stop: Stop
 ) -> dict[str, Any]:
-    """Build relations in the client's open transaction, none of them published; the columns of the
-    last one."""
-    if not session.in_transaction:
-        what = "nothing is rehearsed outside of a transaction: it would stay"
-        raise WarehouseError(ErrorKind.INVALID_REQUEST, what)
+    """Build relations in the client's rehearsal, none of them published; the columns of the last
+    one."""
+    _refuse_to_stay(session)
     columns: Sequence[tuple[str, str]] = ()
     for each in message["tasks"]:
         task = task_from_json(each)
@@ -53,6 +51,29 @@ def rehearse(
             staged = session.rehearse(part)
         columns = () if staged.is_function else session.columns(staged.relation)
     return {"columns": columns}
+
+
+def begin_rehearsal(
+    connection: ClientConnection, session: WarehouseSession, message: Message, stop: Stop
+) -> dict[str, Any]:
+    session.begin_rehearsal()
+    return {}
+
+
+def complete(
+    connection: ClientConnection, session: WarehouseSession, message: Message, stop: Stop
+) -> dict[str, Any]:
+    """Add columns to a table that was rehearsed."""
+    _refuse_to_stay(session)
+    added = [(str(name), str(type_)) for name, type_ in message["added"]]
+    session.complete(Relation(**message["relation"]), added, message["mark"])
+    return {}
+
+
+def _refuse_to_stay(session: WarehouseSession) -> None:
+    if not session.in_rehearsal:
+        what = "nothing is rehearsed outside of a transaction: it would stay"
+        raise WarehouseError(ErrorKind.INVALID_REQUEST, what)
 
 
 def settle(

@@ -160,6 +160,9 @@ class Dialect:
     #: `insert into t as x` is possible.
     insert_has_alias: bool = False
 
+    #: The word for a date and a time without a zone.
+    moment: str = "timestamp"
+
     # --- CTEs ---------------------------------------------------------------------------------
 
     #: A CTE may read itself without the word RECURSIVE.
@@ -265,6 +268,10 @@ class Dialect:
     def declared_type(self, text: str) -> str:
         """A type that YAML declares, in the warehouse's word; as written if it is not known."""
         return text if self.type_word is None or not text else _declared_type(self, text)
+
+    def own_type(self, text: str) -> str:
+        """The type of a column that we add, in the warehouse's word."""
+        return self.declared_type(self.moment if text == "timestamp" else text)
 
 
 @lru_cache(maxsize=4096)

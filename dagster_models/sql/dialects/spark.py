@@ -57,6 +57,7 @@ SPARK = Dialect(
         }
     ),
     alias_follows=("sample",),
+    moment="timestamp_ntz",
 )
 SPARK2 = replace(SPARK, name="spark2", offered=False)
 DATABRICKS = replace(

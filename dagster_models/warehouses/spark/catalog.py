@@ -134,6 +134,18 @@ class Catalog:
         with self._turn:
             self._forget(relation)
 
+    def forget_all(self) -> None:
+        """Let the session know no relation of the location, and none of its schemas."""
+        with self._turn:
+            for key in [*self._stamps]:
+                self._forget(Relation(*key))
+                with suppress(WarehouseError):
+                    self._server.command(f"DROP TABLE IF EXISTS {self._table(Relation(*key))}")
+            for schema in self._schemas - {_FILES}:
+                with suppress(WarehouseError):
+                    self._server.command(f"DROP SCHEMA IF EXISTS {quote(schema)} CASCADE")
+            self._schemas.clear()
+
     def _forget(self, relation: Relation) -> None:
         with suppress(WarehouseError):
             self._server.command(f"DROP VIEW IF EXISTS {quoted(relation)}")
@@ -147,13 +159,16 @@ class Catalog:
     def _files(self, relation: Relation) -> str:
         """The table of a relation's files, as SQL: Sail 0.7 keeps no view of a path."""
         self.add_schema(_FILES)
-        schema = relation.schema.lower()
         format_, folder, mark = self._location.log(relation).shown()
-        table = quoted(Relation(_FILES, f"{len(schema)}_{schema}_{relation.name.lower()}{mark}"))
+        table = self._table(relation, mark)
         self._server.command(
             f"CREATE TABLE IF NOT EXISTS {table} USING {format_} LOCATION {literal(folder)}"
         )
         return table
+
+    def _table(self, relation: Relation, mark: str = "") -> str:
+        schema = relation.schema.lower()
+        return quoted(Relation(_FILES, f"{len(schema)}_{schema}_{relation.name.lower()}{mark}"))
 
 
 def rows_of(table: Any) -> list[tuple[Any, ...]]:

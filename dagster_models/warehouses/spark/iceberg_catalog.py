@@ -14,7 +14,6 @@ from typing import Any
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.spark.iceberg_log import IcebergLog, translated
-from dagster_models.warehouses.spark.iceberg_schema import widened
 from dagster_models.warehouses.spark.location import RelationFolder, is_name
 from dagster_models.warehouses.spark.table_log import TableLog
 
@@ -27,10 +26,8 @@ class IcebergCatalog(RelationFolder):
     """A SQL catalog of that name. Its tables of any location are seen; those that are built are
     kept in the folder. Raises WarehouseError where it cannot be reached."""
 
-    integer_bits = 32
-
     def __init__(self, folder: str, url: str, name: str) -> None:
-        super().__init__(folder)
+        super().__init__(folder, integer_bits=32)
         self._tables: dict[tuple[str, str], Any] = {}
         self._turn = threading.Lock()
         try:
@@ -51,9 +48,6 @@ class IcebergCatalog(RelationFolder):
 
     def _log(self, relation: Relation, folder: str) -> TableLog:
         return IcebergLog(relation, folder, self)
-
-    def stored_type(self, type_: str) -> str:
-        return widened(type_)
 
     def stamps(self) -> Mapping[tuple[str, str], object]:
         from pyiceberg.catalog.sql import IcebergTables as Row

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.spark.delta_log import DeltaLog
+from dagster_models.warehouses.spark.iceberg_schema import widened
 from dagster_models.warehouses.spark.table_log import TableLog
 
 #: Folders of a location and of a schema: names that are the same to every catalog and file system.
@@ -20,11 +21,9 @@ class RelationFolder(ABC):
     """A folder of relations, each in the folder of its name in that of its schema. Names are
     compared without case, as in Spark."""
 
-    #: The smallest integers that its format has, in bits.
-    integer_bits = 8
-
-    def __init__(self, folder: str) -> None:
-        self.folder = folder
+    def __init__(self, folder: str, integer_bits: int = 8) -> None:
+        #: ``integer_bits``: the smallest integers that its format has.
+        self.folder, self.integer_bits = folder, integer_bits
         self._logs: dict[tuple[str, str], TableLog] = {}
 
     def log(self, relation: Relation) -> TableLog:
@@ -41,7 +40,7 @@ class RelationFolder(ABC):
 
     def stored_type(self, type_: str) -> str:
         """A type of Spark as a table here has it."""
-        return type_
+        return widened(type_) if self.integer_bits > 8 else type_
 
     @abstractmethod
     def stamps(self) -> Mapping[tuple[str, str], object]:

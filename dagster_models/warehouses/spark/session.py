@@ -30,7 +30,7 @@ from dagster_models.core.target_types import SPARK
 from dagster_models.core.tasks import AttemptId, BuildTask, Query
 from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.warehouses.backquotes import quoted
+from dagster_models.warehouses.backquotes import quote, quoted
 from dagster_models.warehouses.base import Capabilities, OpenWarehouse, Staged
 from dagster_models.warehouses.materializations.snapshot_columns import (
     history_in_the_way,
@@ -41,6 +41,7 @@ from dagster_models.warehouses.refusals import refuse_extras, refuse_kind
 from dagster_models.warehouses.spark import contents, incremental, snapshot, writing
 from dagster_models.warehouses.spark.catalog import Catalog
 from dagster_models.warehouses.spark.location import DeltaFolder, RelationFolder
+from dagster_models.warehouses.spark.rehearsal import Rehearsal
 from dagster_models.warehouses.spark.server import Server
 from dagster_models.warehouses.spark.stages import SparkStages
 from dagster_models.warehouses.spark.table_log import TableLog
@@ -134,6 +135,7 @@ class SparkSession(SparkStages):
     """One client's statements, by their tag."""
 
     _window: Relation | None = None
+    _rehearsal: Rehearsal | None = None
 
     def build(self, task: BuildTask, first: Callable[[], None] | None = None) -> Staged:
         self.discard()
@@ -191,8 +193,39 @@ class SparkSession(SparkStages):
         assert isinstance(how, Incremental)
         return incremental.read(self, relation, how)
 
+    # Rehearsals
+
+    def begin_rehearsal(self) -> None:
+        self.rollback()
+        self._real = self.location, self.catalog
+        self._rehearsal = Rehearsal(self.server, self.location)
+        self.location, self.catalog = self._rehearsal.location, self._rehearsal.catalog
+
+    @property
+    def in_rehearsal(self) -> bool:
+        return self._rehearsal is not None
+
     def rehearse(self, task: BuildTask) -> Staged:
-        raise writing.no_transactions("a unit test builds relations that are rolled back")
+        staged = self.build(task)
+        self.publish(staged, ())
+        return staged
+
+    def complete(self, relation: Relation, added: Sequence[tuple[str, str]], mark: str) -> None:
+        lacking = [f"CAST(NULL AS {type_}) AS {quote(name)}" for name, type_ in added]
+        rows = self.begin_scratch(relation)
+        self.fill(rows, Query(f"SELECT {', '.join(['*', *lacking])} FROM {quoted(relation)}"))
+        self.copy_of(relation, rows.rows_of_table(), marks=[mark] if mark else [])
+        self.publish(Staged(relation, None), ())
+
+    def rollback(self) -> None:
+        super().rollback()
+        if self._rehearsal is not None:
+            rehearsal, self._rehearsal = self._rehearsal, None
+            self.location, self.catalog = self._real
+            rehearsal.end()
+
+    def close(self) -> None:
+        self.rollback()
 
     def name_of(self, staged: Staged) -> str:
         return quoted(self.staged_name(staged.relation))
