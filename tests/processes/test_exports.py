@@ -62,6 +62,7 @@ def there(export: Export) -> list[str]:
     return sorted(os.listdir(os.path.dirname(export.path)))
 
 
+@pytest.mark.every_warehouse
 @pytest.mark.parametrize("format_", ["parquet", "csv"])
 @pytest.mark.parametrize("view", [False, True])
 def test_rows_are_written_and_replaced(

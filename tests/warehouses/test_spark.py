@@ -12,10 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from dagster_models.core.extras import Extras, Index
-from dagster_models.core.materializations import Function
+from dagster_models.core.extras import Extras, Index, UserStatement
+from dagster_models.core.materializations import Custom, Function
 from dagster_models.core.messages import Verdict
 from dagster_models.core.model import Relation
+from dagster_models.core.target_types import SPARK
 from dagster_models.core.tasks import Query
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
@@ -237,13 +238,47 @@ def test_a_session_that_the_server_has_forgotten_is_begun_anew(
         server.stop()
 
 
-def test_what_it_cannot_do_is_refused(session: spark.SparkSession) -> None:
-    function = replace(TASK, materialization=Function((), (("", "int"),)))
-    indexes = replace(TASK, extras=Extras(indexes=(Index(("n",)),)))
-    for task in (function, indexes):
-        error = run(session, task, Stop()).error
-        assert error is not None
-        assert error.kind is ErrorKind.UNSUPPORTED
+STATEMENT = UserStatement("select 1", "pre_statements", "", 1)
+LACKING = {
+    "function": replace(TASK, materialization=Function((), (("", "int"),))),
+    "statements": replace(TASK, extras=Extras(before=(STATEMENT,))),
+    "grants": replace(TASK, extras=Extras(grants={"select": ("somebody",)})),
+    "indexes": replace(TASK, extras=Extras(indexes=(Index(("n",)),))),
+}
+
+
+def test_all_that_it_lacks_is_known() -> None:
+    assert {*LACKING, "custom"} == SPARK.lacks.keys()
+
+
+@pytest.mark.parametrize("what", LACKING)
+def test_what_it_lacks_is_refused_with_the_reason(session: spark.SparkSession, what: str) -> None:
+    create(session, "table", "select 'old' as n")
+    outcome = run(session, LACKING[what], Stop())
+    assert outcome.error is not None
+    assert outcome.error.kind is ErrorKind.UNSUPPORTED
+    assert SPARK.lacks[what] in outcome.error.message
+    assert session.query("select n from s.t")[1] == [("old",)]
+
+
+def test_code_of_the_project_that_builds_is_refused_before_it_is_called(
+    session: spark.SparkSession,
+) -> None:
+    with pytest.raises(WarehouseError) as caught:
+        session.read_before(T, Custom("theirs", {}))
+    assert caught.value.kind is ErrorKind.UNSUPPORTED
+    assert SPARK.lacks["custom"] in caught.value.message
+
+
+def test_sail_makes_no_functions(session: spark.SparkSession) -> None:
+    """If this fails, functions can perhaps be had."""
+    for words in ("function", "temporary function", "or replace function"):
+        with pytest.raises(WarehouseError) as caught:
+            session.execute(f"create {words} twice(x int) returns int return x * 2")
+        assert "found function" in caught.value.message
+
+
+def test_names_that_no_folder_can_have_are_refused(session: spark.SparkSession) -> None:
     for name in ("a/b", "..", "ä", "a b"):
         with pytest.raises(WarehouseError, match="cannot be the name"):
             create(session, "table", "select 1 as n", Relation("s", name))
