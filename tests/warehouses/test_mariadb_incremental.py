@@ -253,18 +253,26 @@ def test_a_session_that_was_given_up_cannot_publish(
 def test_rows_of_other_tables_do_not_change_along(
     session: mariadb.MariaSession, build: Build
 ) -> None:
-    session.execute("create table s.t (k int primary key, v int) engine = innodb")
+    session.execute("create table s.t (k int primary key, v int unique) engine = innodb")
     session.execute(
-        "create table s.child (k int, foreign key (k) references s.t (k)"
-        " on delete cascade on update cascade) engine = innodb"
+        "create table s.child (k int, v int, foreign key (k) references s.t (k) on delete cascade,"
+        " foreign key (v) references s.t (v) on update cascade) engine = innodb"
     )
-    session.execute("insert into s.t values (1, 1); insert into s.child values (1)")
+    session.execute("insert into s.t values (1, 1); insert into s.child values (1, 1)")
     for how in (Incremental("delete+insert", ("k",)), MERGE):
         error = build("select 1 as k, 2 as v", how).error
         assert error is not None
         assert error.name == "OtherRows"
     assert build("select 2 as k, 2 as v", Incremental("append")).error is None
-    assert session.query("select k from s.child")[1] == [(1,)]
+    assert build("select 1 as k", replace(MERGE, on_schema_change="ignore")).error is None
+    assert session.query("select k, v from s.child")[1] == [(1, 1)]
+
+
+def test_a_table_of_keys_only(session: mariadb.MariaSession, build: Build) -> None:
+    build("select 1 as k", MERGE)
+    outcome = build("select 1 as k union all select 2", MERGE)
+    assert outcome.changes == Changes("delta", None, 1, 0, 0)
+    assert rows(session) == [(1,), (2,)]
 
 
 def test_a_table_without_transactions_is_refused(

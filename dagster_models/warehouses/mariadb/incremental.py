@@ -114,10 +114,16 @@ def _added(
     of_python = not isinstance(task.content, Query)
     fitted = fit(session, relation, how, there, new, of_python=of_python)
     _index_keys(session, new, fitted, keys)
-    target = session.begin_writing(task, fitted, how.strategy)
-    pairs = dict(fitted.columns)
+    types, pairs = dict(there), dict(fitted.columns)
+    changed = fitted.columns if how.strategy == "merge" else ()
+    # A key that is equal and no text is the same one.
+    changed = tuple(
+        it for it in changed if it[0] not in keys or ColumnType.of(types[it[0]]).is_text
+    )
+    deletes, updates = how.strategy == "delete+insert", [its for its, _ in changed]
+    target = session.begin_writing(task, fitted, deletes=deletes, updates=updates)
     key_pairs = tuple((key, pairs[key]) for key in keys)
-    what = fitted.columns, key_pairs, dict(there)
+    what = fitted.columns, key_pairs, changed, types
     changes = STRATEGIES[how.strategy](RowWrite(session, relation, target, new, count, *what))
     if how.strategy != "merge":
         refuse_lost_rows(relation, changes.inserted, count)

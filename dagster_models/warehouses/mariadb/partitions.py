@@ -60,7 +60,7 @@ def build_windows(
         session.complete_stage(task.extras, is_added_to=True)
         return staged_windows(relation, rows, inserted, {}, left_out, wanted)
     fitted = fit(session, relation, how, known, new, of_python=of_python)
-    target = session.begin_writing(task, fitted, how.strategy)
+    target = session.begin_writing(task, fitted, deletes=True, updates=())
     column = _of_table(relation, wanted, session.columns(target))
     deleted = _by_window(session, target, column, wanted)
     within = column.within(windows_apart(wanted))

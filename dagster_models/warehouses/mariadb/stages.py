@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from dagster_models.core.extras import Extras, Index
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import ArrowFile, BuildTask, Content, CsvFile
@@ -86,14 +88,14 @@ class MariaStages(MariaReading):
 
     # In the relation
 
-    def begin_writing(self, task: BuildTask, fitted: TableFit, strategy: str) -> Relation:
+    def begin_writing(
+        self, task: BuildTask, fitted: TableFit, *, deletes: bool, updates: Collection[str]
+    ) -> Relation:
         """Return the table that the new rows are to be written to: the relation itself, in a
         transaction that is open from here on, or a copy of it where its columns change."""
         relation = task.relation
         if fitted.alterations:
             return self._copied(relation, fitted, task.extras)
-        deletes = strategy in ("delete+insert", "replace")
-        updates = [its for its, _ in fitted.columns] if strategy == "merge" else []
         effects.refuse_effects(self, relation, deletes=deletes, updates=updates)
         self._make_missing_indexes(relation, task.extras)
         self.stage = MariaStage.of(self, relation)

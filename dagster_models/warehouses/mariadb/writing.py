@@ -25,6 +25,7 @@ class RowWrite:
     """What the statements that write the new rows, ``count`` of them, are made of. In SQL, t is a
     row of the table and n a new one.
 
+    ``updated``: the columns that a merge writes in rows whose key is known.
     ``target`` has the rows of ``relation``: itself, or a copy that is to take its place.
     ``types``: those of the relation's columns.
     """
@@ -36,6 +37,7 @@ class RowWrite:
     count: int
     columns: Pairs
     keys: Pairs
+    updated: Pairs
     types: Mapping[str, str]
 
     def same_key(self, row: str = "t") -> str:
@@ -84,9 +86,9 @@ def merge(it: RowWrite) -> Changes:
     is equal and spelled otherwise differs."""
     met = int(it.session.rows(f"SELECT count(*) FROM {it.joined}")[0][0])
     updated = 0
-    if met:
-        written = ", ".join(f"t.{quote(its)} = n.{quote(new)}" for its, new in it.columns)
-        which = " OR ".join(it.differs(*column) for column in it.columns)
+    if met and it.updated:
+        written = ", ".join(f"t.{quote(its)} = n.{quote(new)}" for its, new in it.updated)
+        which = " OR ".join(it.differs(*column) for column in it.updated)
         updated = it.session.change(f"UPDATE {it.joined} SET {written} WHERE {which}")
     known = f"SELECT 1 FROM {quoted(it.target)} AS t WHERE {it.same_key()}"
     inserted = it.insert(f" WHERE NOT EXISTS ({known})")
