@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from dagster_models.core.model import EMPTY, Config, Key, Location, Project, Source, Step
 from dagster_models.core.traced import NOTHING_TRACED
@@ -26,7 +27,7 @@ _NAMING = re.compile(r"\b(alias|schema)\b")
 _VIEW = "view"
 
 
-@dataclass(slots=True)
+@dataclass
 class Blame:
     """Which step or source each error of a load is of. ``problems`` is the load's own list, which
     grows; ``files`` are those of steps and checks, and ``described`` is what YAML files say."""
@@ -35,15 +36,20 @@ class Blame:
     drafts: Sequence[Draft]
     files: Sequence[ProjectFile]
     described: Described
-    _owners: dict[str, set[Key]] = field(default_factory=dict)
-    _texts: dict[str, str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self._texts = {file.path: file.text for file in self.files} | dict(self.described.texts)
+    @cached_property
+    def _owners(self) -> dict[str, set[Key]]:
+        """The steps that rest on each file. They are only looked for if there is an error."""
+        found: dict[str, set[Key]] = {}
         for draft in self.drafts:
             step = draft.step
             for path in (step.location.path, step.kind_path, *(it.path for it in step.modules)):
-                self._owners.setdefault(path, set()).add(step.key)
+                found.setdefault(path, set()).add(step.key)
+        return found
+
+    @cached_property
+    def _texts(self) -> Mapping[str, str]:
+        return {file.path: file.text for file in self.files} | dict(self.described.texts)
 
     def marked(self, steps: Mapping[Key, Step]) -> dict[Key, Step]:
         """The steps, those that have errors with these, and those of checks that have no step."""

@@ -367,15 +367,13 @@ def merge(layers: Iterable[Values]) -> Values:
 
 
 _USUAL = Config()
+#: The settings that are written as they are.
+_PLAIN = frozenset(Config.__slots__).difference(("columns", "upstream", "downstream"))
 
 
 def build_config(values: Values, columns: tuple[Column, ...], *, materialized: str) -> Config:
     """The Config that merged *values* describe; *materialized* is its default."""
-    plain = {
-        key: value
-        for key, value in values.items()
-        if key in Config.__slots__ and key not in ("columns", "upstream", "downstream")
-    }
+    plain = {key: value for key, value in values.items() if key in _PLAIN}
     return replace(
         _USUAL,
         **{"materialized": materialized, **plain},

@@ -17,6 +17,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from dagster_models.core.model import EMPTY, Location
 from dagster_models.errors import Problem
@@ -106,16 +107,25 @@ def read_described(
 
 class _Reader:
     def __init__(self, files: Sequence[ProjectFile], report: Report) -> None:
-        self._report = report
-        self._files: dict[tuple[str, str], list[ProjectFile]] = {}
-        for file in files:
-            self._files.setdefault((file.folder, file.name.lower()), []).append(file)
+        self._report, self._every = report, files
         self.layers: dict[str, Values] = {}
         self.sources: list[YamlNode] = []
         self.starts: dict[str, list[tuple[int, int, str]]] = {}
-        self.names = frozenset(name for file in files for name in _names_of(file))
         self.hidden: set[str] = set()
         self._places: dict[str, Location] = {}
+
+    @cached_property
+    def _files(self) -> Mapping[tuple[str, str], list[ProjectFile]]:
+        """The files by folder and name in lower case."""
+        found: dict[tuple[str, str], list[ProjectFile]] = {}
+        for file in self._every:
+            found.setdefault((file.folder, file.name.lower()), []).append(file)
+        return found
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """All names by which an entry may mean a file."""
+        return frozenset(name for file in self._every for name in _names_of(file))
 
     def read(self, node: YamlNode) -> None:
         """Read a file."""

@@ -318,7 +318,9 @@ def _linked(step: Step, links: Links, before: Mapping[Key, Step]) -> Step:
             _in_file(it, step)
             for path in (step.location.path, *(module.path for module in step.modules))
             for it in links.undeclared.get(path, ())
-        ),
+        )
+        if links.undeclared
+        else (),
     )
 
 

@@ -283,26 +283,31 @@ class _NodeBuilder:
         self.open: set[int] = set()
 
     def node(self, node: yaml.Node) -> YamlNode:
+        found = self.built.get(id(node))
+        if found is None:
+            found = self._scalar(node) if isinstance(node, yaml.ScalarNode) else self._nested(node)
+            self.built[id(node)] = found
+        return found
+
+    def _nested(self, node: yaml.Node) -> YamlNode:
         if id(node) in self.open:
             raise _BadNode("an anchor contains itself", "Write the value out.", node.start_mark)
-        if id(node) not in self.built:
-            self.open.add(id(node))
-            self.built[id(node)] = self._build(node)
-            self.open.discard(id(node))
-        return self.built[id(node)]
-
-    def _build(self, node: yaml.Node) -> YamlNode:
+        self.open.add(id(node))
         place = self.placement.place(node.start_mark)
         if isinstance(node, yaml.MappingNode):
             _refuse_tag(node, "map")
-            return self._mapping(node, place)
-        if isinstance(node, yaml.SequenceNode):
+            found = self._mapping(node, place)
+        else:
             _refuse_tag(node, "seq")
-            return YamlNode([self.node(item) for item in node.value], place)
+            found = YamlNode([self.node(item) for item in node.value], place)
+        self.open.discard(id(node))
+        return found
+
+    def _scalar(self, node: yaml.ScalarNode) -> YamlNode:
+        place = self.placement.place(node.start_mark)
         try:
             value = self.loader.construct_object(node)
-            is_block = getattr(node, "style", "") in ("|", ">")
-            return YamlNode(value, place, is_block=is_block, written=node.value)
+            return YamlNode(value, place, is_block=node.style in ("|", ">"), written=node.value)
         except yaml.constructor.ConstructorError:
             raise _unknown_tag(node) from None
         except (ValueError, OverflowError) as error:  # e.g. the date 2013-02-31
