@@ -39,6 +39,7 @@ from dagster_models.processes.server.connection import STUCK_SECONDS, ClientConn
 from dagster_models.processes.server.shared_database import SharedDatabase
 from dagster_models.util import runtime_files
 from dagster_models.util.file_systems import why_not_here
+from dagster_models.util.hidden_modules import hide
 from dagster_models.util.users import user_name
 from dagster_models.warehouses.base import WarehouseSession
 
@@ -259,6 +260,8 @@ def main() -> int:
     """Serve one database until idle. The loser of an election exits with 0, too."""
     faulthandler.enable()
     address = WarehouseAddress.from_json(json.load(sys.stdin))
+    if not address.type.needs_pandas:
+        hide("pandas")
     path = key_of(address)
     print(f"{launch.started_line(os.getpid())} of {path}", file=sys.stderr, flush=True)
     if why := why_not_here(path) if address.type.file_setting else "":
