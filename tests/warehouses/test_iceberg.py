@@ -15,6 +15,7 @@ import pytest
 
 from dagster_models.core.materializations import Incremental
 from dagster_models.core.messages import Verdict
+from dagster_models.core.tasks import Query
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.processes.server.commits import commits_of
@@ -173,6 +174,29 @@ def test_a_build_that_was_overtaken_is_not_committed_on_top_of_what_came_first(
     added = replace(sql_task("s.t", "select 3 as n"), materialization=Incremental("append"))
     assert run(session, added, Stop()).verdict is Verdict.COMMITTED
     assert session.query("select n from s.t order by n")[1] == [(1,), (2,), (3,)]
+
+
+def test_two_sessions_of_a_process_do_not_overtake_each_other(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They share what was read of the table, which pyiceberg changes when it commits."""
+    refuse, overtaken = TableLog.refuse_second, [False]
+    added = replace(sql_task("s.t", "select 2 as n"), materialization=Incremental("append"))
+    with contextlib.closing(spark.connect(settings)) as warehouse, session_of(warehouse) as one:
+        one.prepare(["s"])
+        create(one, "table", "select 1 as n")
+
+        def overtake(self: TableLog, *arguments: Any) -> None:
+            refuse(self, *arguments)
+            if not overtaken[0]:
+                overtaken[0] = True
+                with session_of(warehouse) as other:
+                    assert run(other, added, Stop()).verdict is Verdict.COMMITTED
+
+        monkeypatch.setattr(TableLog, "refuse_second", overtake)
+        task = replace(added, content=Query("select 3 as n"), attempt=2)
+        assert run(one, task, Stop()).verdict is Verdict.COMMITTED
+        assert one.query("select n from s.t order by n")[1] == [(1,), (2,), (3,)]
 
 
 def test_a_partitioned_table_of_somebody_else_is_refused(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 from dagster_models.core.model import Relation
@@ -82,7 +83,8 @@ class IcebergCatalog(RelationFolder):
             known = self._catalog.load_table(key)
             with self._turn:
                 self._tables[key] = known
-        return known
+        # A commit changes the object: another session would go on from what it has not read.
+        return copy(known)
 
     def begin(
         self, relation: Relation, schema: Any, folder: str, properties: Mapping[str, str]
