@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, str] = {
     "dbt/text": "errors util core sql dbt/project",
     "dbt/checks": "errors util core project dbt/project",
     "dbt/properties": "errors util core sql project dbt/project dbt/checks",
-    "dbt/templates": "errors util core project dbt/project dbt/text",
+    "dbt/templates": "errors util core sql project dbt/project dbt/text",
     "dbt": "errors util core sql project dbt/project dbt/text dbt/properties dbt/templates",
     "dbt/verification": "errors util core sql project dbt/project dbt/text dbt",
     "compilation": "errors util core sql/dialects sql project",

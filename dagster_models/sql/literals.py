@@ -40,6 +40,15 @@ def layout(text: str, dialect: str) -> Layout:
     )
 
 
+def has_tokens(text: str, dialect: str) -> bool:
+    """Whether the text is one that ``layout`` reads."""
+    try:
+        layout(text, dialect)
+    except SqlSyntaxError:
+        return False
+    return True
+
+
 def needs_quotes(name: str, dialect: str) -> bool:
     """Whether a name is not one word that the dialect reads as a name."""
     if not (name.isidentifier() and name.isascii()):

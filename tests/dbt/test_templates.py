@@ -73,6 +73,7 @@ def test_a_template_may_read_a_template_in_any_order(tmp_path: Path) -> None:
         ("select '{{ config.get('schema') }}' as x", "select 'None' as x"),
         ("select {{ fromjson('[1, 2]')[1] }} as x", "select 2 as x"),
         ("{% if execute %}select 1 as x{% endif %}", "select 1 as x"),
+        ("{# {% macro x() %} {% snapshot %} #}select 1 as x", "select 1 as x"),
     ],
 )
 def test_what_text_comes_out(tmp_path: Path, text: str, expected: str) -> None:
@@ -83,6 +84,13 @@ def test_a_bare_name_that_a_cte_bears_is_qualified(tmp_path: Path) -> None:
     text = "with stg_orders as (select 1 as id), o as (select id from {{ ref('stg_orders') }})"
     sent = text_of(tmp_path, f"{text} select o.id from o join stg_orders using (id)")
     assert 'from "main"."stg_orders")' in sent
+
+
+def test_a_project_may_have_a_ref_of_its_own(tmp_path: Path) -> None:
+    own = "{% macro ref(a, b=none) %}{{ return(builtins.ref(a, b) if b else builtins.ref(a)) }}"
+    files = {"macros_jinja/own.sql": own + "{% endmacro %}"}
+    project = project_of(tmp_path, "select id from {{ ref('stg_orders') }}", **files)
+    assert upstream(project, "main.m") == ["main.stg_orders"]
 
 
 def test_a_version_is_a_file_with_its_number(tmp_path: Path) -> None:
@@ -194,6 +202,18 @@ _WRONG = {
     "in a macro": (
         "select {{ euros('none') }} as x\nfrom {{ ref('stg_orders') }}",
         "m:1:1: error: there is no column `none` (rendered: `select round(none / 100.0, 2) as x`)",
+    ),
+    "snapshot": (
+        "\n{% snapshot x %}select 1 as id{% endsnapshot %}",
+        "m:2:1: error: a model has no `snapshot` block\n    Write the query alone, and"
+        " `materialized: snapshot` into the header.",
+    ),
+    "macro": ("{% macro x() %}{% endmacro %}select 1", "put the macro into macros_jinja/"),
+    "quote": ("{% if true %}\n\nselect 'a\n{% endif %}", "m:3:8: error:"),
+    "quote in one reading": (
+        "{{ config(materialized='incremental') }}\nselect 1 as x\n{% if is_incremental() %}\n"
+        " where 'a\n{% endif %}",
+        "m:4:8: error:",
     ),
     "nothing": ("{% if false %}select 1{% endif %}", "m:1:1: error: there is no query"),
     "left": ("select {{ '{{ 1 }}' }} as x", "m:1:8: error: this is Jinja, which nothing renders"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeAlias
 
 from jinja2 import Template, TemplateSyntaxError, UndefinedError, nodes
 
@@ -35,13 +35,25 @@ from dagster_models.dbt.text.placeholders import Placeholders
 from dagster_models.dbt.text.regions import with_regions
 from dagster_models.dbt.text.relations import RelationObject
 from dagster_models.dbt.text.renderer import Renderer
-from dagster_models.dbt.text.template import environment
+from dagster_models.dbt.text.template import MACRO, environment
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.project.files import MACROS, PACKAGES
 from dagster_models.project.templates import ModelTemplate, Rendered, TemplateError, TemplateProject
+from dagster_models.sql.literals import has_tokens
 
 _NO_ENTRY = DbtEntry("", "", {})
 _MACROS = f"Macros are read from {MACROS}/, and those of a package from {PACKAGES}/<package>/."
+
+
+#: Blocks that dbt has in files of their own, and which render as nothing: what to do instead.
+_BLOCKS = {
+    "snapshot": ", and `materialized: snapshot` into the header",
+    "macro": f", and put the macro into {MACROS}/",
+}
+
+
+#: A text, and for each of its lines the line of the template.
+_Marked: TypeAlias = "tuple[str, tuple[int, ...]]"
 
 
 @dataclass
@@ -79,8 +91,11 @@ class TemplateRenderer:
         """
         path, line = template.file.path, _TemplateLines(template.file.path)
         try:
+            _refuse_blocks(template.file.text)
             jinja = marked_template(template.file.text, path)
             rendered = self._rendered(jinja, template, asked)
+        except TemplateError:
+            raise
         except TemplateSyntaxError as error:
             raise TemplateError(f"Jinja: {error.message}", line.of(error)) from None
         except (NotImportable, SqlSyntaxError) as error:
@@ -95,21 +110,29 @@ class TemplateRenderer:
             full = without_marks(self._text(jinja, template, asked, False))
         text, lines = full
         if self._materialized(template, asked) == "incremental":
-            later = without_marks(self._text(jinja, template, asked, True))
-            merged = with_regions(later[0], full[0], placeholders.dialect)
-            if merged is None:
-                fix = "Put what both builds have in common outside of `is_incremental()`."
-                raise Refused("no text has both sides of is_incremental()", fix)
-            text, lines = merged, lines_of_both(merged, later, full)
+            text, lines = self._both(full, without_marks(self._text(jinja, template, asked, True)))
         target = any(kind == "target" for kind, *_ in asked.questions)
         variables = sorted(about[0] for kind, *about in asked.questions if kind == "var")
         name = str(self.project.target["name"]) if target else ""
+        tokens = has_tokens(text, placeholders.dialect)
         return Rendered(
-            placeholders.named(text).text,
+            placeholders.named(text).text if tokens else placeholders.as_dbt(text),
             TemplateOrigin(lines, name, tuple(variables)),
             _plain(asked.config, placeholders),
             asked=frozenset(asked.settings),
         )
+
+    def _both(self, full: _Marked, later: _Marked) -> _Marked:
+        """A text with both readings. If one of them is no SQL it is that one, which is reported
+        where it is parsed. Raises Refused."""
+        dialect = self._renderer.placeholders.dialect
+        if broken := next((it for it in (full, later) if not has_tokens(it[0], dialect)), None):
+            return broken
+        merged = with_regions(later[0], full[0], dialect)
+        if merged is None:
+            fix = "Put what both builds have in common outside of `is_incremental()`."
+            raise Refused("no text has both sides of is_incremental()", fix)
+        return merged, lines_of_both(merged, later, full)
 
     def _materialized(self, template: ModelTemplate, asked: TemplateAsks) -> str:
         return str(template.settings(asked.config).get("materialized", ""))
@@ -227,6 +250,14 @@ _NOBODY = DbtNode(
 )
 
 
+def _refuse_blocks(text: str) -> None:
+    """Raise TemplateError for a block of dbt's that is no part of a query."""
+    for block in environment().parse(text).find_all(nodes.Macro):
+        word = "macro" if block.name.startswith(MACRO) else block.name.split("_")[1]
+        fix = f"Write the query alone{_BLOCKS.get(word, '')}."
+        raise TemplateError(f"a model has no `{word}` block", block.lineno, fix)
+
+
 def _line_of_config(text: str) -> int:
     """The line of the first call of `config`."""
     for call in environment().parse(text).find_all(nodes.Call):
@@ -273,6 +304,8 @@ def _said(error: Exception) -> tuple[str, str]:
     """What is wrong, and what to do."""
     if isinstance(error, Refused):
         return str(error), error.fix
+    if isinstance(error, SqlSyntaxError):
+        return error.what, error.fix
     if isinstance(error, NeedsWarehouse):
         fix = "Write what it finds into the template: a load asks no warehouse."
         return f"{error.asks} asks the warehouse", fix
