@@ -27,7 +27,6 @@ from dagster_models.project.runner import runner
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue, Reader, read_mapping
 from dagster_models.project.yaml.nodes import YamlNode
-from dagster_models.util.frozen import replace
 from dagster_models.util.nearest import suggest
 
 Values = dict[str, Any]
@@ -366,7 +365,6 @@ def merge(layers: Iterable[Values]) -> Values:
     return result
 
 
-_USUAL = Config()
 #: The settings that are written as they are.
 _PLAIN = frozenset(Config.__slots__).difference(("columns", "upstream", "downstream"))
 
@@ -374,8 +372,7 @@ _PLAIN = frozenset(Config.__slots__).difference(("columns", "upstream", "downstr
 def build_config(values: Values, columns: tuple[Column, ...], *, materialized: str) -> Config:
     """The Config that merged *values* describe; *materialized* is its default."""
     plain = {key: value for key, value in values.items() if key in _PLAIN}
-    return replace(
-        _USUAL,
+    return Config(
         **{"materialized": materialized, **plain},
         columns=columns,
         upstream=tuple(it.name for it in values.get("upstream", ())),

@@ -9,7 +9,7 @@ columns are certain. The rest may be incomplete or out of date, so it is a warni
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from dagster_models.core.model import Column, Key, Location, Source, Step
@@ -34,7 +34,6 @@ from dagster_models.project.problems import Report, problem
 from dagster_models.project.python.sql_function import in_generated
 from dagster_models.project.snapshot import with_own_columns, with_own_types
 from dagster_models.sql.dialects.table import dialect_of
-from dagster_models.util.frozen import replace
 from dagster_models.util.progress import tell
 
 

@@ -70,15 +70,6 @@ TRICKS = (
         "import yaml, dagster_models.project.yaml.nodes as nodes\nnodes._FAST = yaml.SafeLoader\n",
     ),
     Trick(
-        "copies of slots",
-        "load",
-        "import dataclasses, dagster_models.project.load, dagster_models.util.frozen as frozen\n"
-        "import sys\n"
-        "for module in list(sys.modules.values()):\n"
-        "    if getattr(module, 'replace', None) is frozen.replace:\n"
-        "        module.replace = dataclasses.replace\n",
-    ),
-    Trick(
         "traces ahead",
         "cold load",
         "import dagster_models.project.load as load\nload.Ahead = lambda *given: None\n",

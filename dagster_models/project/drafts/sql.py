@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dagster_models.core.model import Location, Step
 from dagster_models.errors import Problem, SqlSyntaxError
 from dagster_models.project.copied import check_copy, is_copy
@@ -29,7 +31,6 @@ from dagster_models.project.python.sql_function import in_generated
 from dagster_models.sql.canonical import canonical, content_config, version_of
 from dagster_models.sql.parsed import ParsedSql
 from dagster_models.sql.regions import full_text
-from dagster_models.util.frozen import replace
 
 
 def draft_sql(file: ProjectFile, context: DraftContext) -> Draft:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from dagster_models.core.checks import Check
@@ -29,7 +30,6 @@ from dagster_models.project.linking.names import (
 from dagster_models.project.linking.stored_failures import refuse_shared_tables
 from dagster_models.project.problems import Report, problem
 from dagster_models.sql.canonical import canonical, version_of
-from dagster_models.util.frozen import replace
 from dagster_models.util.graph import Graph, find_cycles, order
 
 _A = {"view": "a view", EPHEMERAL: "an ephemeral model", FUNCTION: "a function"}
