@@ -133,3 +133,19 @@ def test_names_without_quotes_are_folded_as_postgres_folds_them(tmp_path: Path) 
 def test_a_file_that_dbt_cannot_load_is_reported(tmp_path: Path) -> None:
     seed = imported(tmp_path, "id\nx\n", column_types={"id": "integer"})
     assert "dbt cannot load the file either" in seed.remarks[0].what
+
+
+def test_a_time_in_a_column_of_dates_is_the_date_that_postgres_makes_of_it(tmp_path: Path) -> None:
+    text = "at\n2008-09-12 19:08:31\n2008-09-13\n"
+    seed = imported(tmp_path, text, "postgres", column_types={"at": "date"})
+    assert seed.data == b"at\n2008-09-12\n2008-09-13\n"
+
+
+@pytest.mark.parametrize("adapter", ["duckdb", "postgres"])
+def test_a_row_with_more_cells_than_the_header_is_not_cut(tmp_path: Path, adapter: str) -> None:
+    """dbt does not load such a file, and neither is it loaded here."""
+    text = "a,b\n1,2,3\n"
+    seed = imported(tmp_path, text, adapter)
+    assert seed.data == text.encode()
+    (remark,) = seed.remarks
+    assert remark.what == "dbt cannot load the file either: a row has 3 cells, and the header 2"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ _GUESSED = {
     SeedType.BOOLEAN: ("boolean", "bool"),
     SeedType.TEXT: ("text", "varchar", "string", "character varying"),
 }
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?")
 _FOLDING = ("postgres", "redshift")  #: adapters whose names are in lower case without quotes
 
 
@@ -91,6 +93,8 @@ def _as_dbt(
 ) -> _Columns:
     rows = list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), delimiter=delimiter))
     names, rows = tuple(rows[0] if rows else ()), [row for row in rows[1:] if row]
+    if longer := next((row for row in rows if len(row) > len(names)), None):
+        raise ValueError(f"a row has {len(longer)} cells, and the header {len(names)}")
     columns = [[row[at] if at < len(row) else "" for row in rows] for at in range(len(names))]
     types = tuple(
         given.get(name) or agate_types.type_of(cells)
@@ -124,6 +128,8 @@ def _copied(
 def _read_by_agate(cell: str, type_: str, forced: bool) -> str | None:
     if agate_types.is_null(cell):
         return None
+    if forced and type_.lower() == "date" and (moment := _MOMENT.fullmatch(cell.strip())):
+        return moment[1]  # as the warehouse reads it, which dbt gives the text
     if forced or type_ == "text":
         return cell
     if type_ in ("integer", "float8"):
