@@ -116,18 +116,21 @@ UNRECORDED = "unrecorded"
 class Incremental:
     """A table that each build adds to: the query returns the rows that are new (the delta).
 
-    ``full_refresh``: this build replaces the whole table. ``columns``: (name, type) of the columns
-    of a query that reads its own table, which therefore must exist, empty, before the first build;
-    () for any other. ``reading``: what a Python model was given, if it was one. ``partitioned``: of
-    the strategy replace, which puts what the query returns into windows in place of their rows.
-    ``code_version`` is the model's: a build by another one may have filled the table without this
-    key.
+    A merge writes only ``merge_update_columns``, or all but ``merge_exclude_columns``, of a row
+    whose key is there. ``full_refresh``: this build replaces the whole table. ``columns``: (name,
+    type) of the columns of a query that reads its own table, which therefore must exist, empty,
+    before the first build; () for any other. ``reading``: what a Python model was given, if it was
+    one. ``partitioned``: of the strategy replace, which puts what the query returns into windows in
+    place of their rows. ``code_version`` is the model's: a build by another one may have filled the
+    table without this key.
     """
 
     strategy: str
     unique_key: tuple[str, ...] = ()
     on_schema_change: str = "fail"
     since: Since | None = None
+    merge_update_columns: tuple[str, ...] = ()
+    merge_exclude_columns: tuple[str, ...] = ()
     full_refresh: bool = False
     columns: tuple[tuple[str, str], ...] = ()
     reading: Reading | None = None
@@ -137,6 +140,7 @@ class Incremental:
 
     of_python: ClassVar[bool] = True
     refreshable: ClassVar[bool] = True  #: whether a full refresh can make its rows once more
+    _LISTS: ClassVar = ("unique_key", "merge_update_columns", "merge_exclude_columns")
 
     @classmethod
     def of(cls, config: Config) -> Incremental:
@@ -144,6 +148,8 @@ class Incremental:
             strategy_of(config),
             config.unique_key,
             config.on_schema_change,
+            merge_update_columns=config.merge_update_columns,
+            merge_exclude_columns=config.merge_exclude_columns,
             on_code_change=config.on_code_change,
         )
 
@@ -154,7 +160,7 @@ class Incremental:
         return cls(
             **{
                 **values,
-                "unique_key": tuple(values["unique_key"]),
+                **{name: tuple(values[name]) for name in cls._LISTS},
                 "columns": tuple((name, type_) for name, type_ in values["columns"]),
                 "since": Since(**since) if since else None,
                 "reading": Reading.from_json(reading) if reading else None,

@@ -195,6 +195,9 @@ class Config:
     # Of incremental models, and some of snapshots.
     strategy: str = ""  #: append | delete+insert | merge | replace; "" is decided by the keys below
     unique_key: tuple[str, ...] = ()
+    # What a merge writes of a row whose key is there: these columns, or all but those; () for all.
+    merge_update_columns: tuple[str, ...] = ()
+    merge_exclude_columns: tuple[str, ...] = ()
     since: SinceConfig | None = None
     on_schema_change: str = "fail"
     on_code_change: str = "warn"  #: of the rows that are there: warn | keep | full_refresh

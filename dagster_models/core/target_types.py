@@ -225,6 +225,7 @@ SPARK = TargetType(
         "statements": "they would run in no transaction with the relation's publication",
         "grants": "the location is a folder, and whoever can read it can read all of it",
         "indexes": "Delta has no indexes",
+        "merge_columns": "a merge writes whole rows here",
     },
 )
 
@@ -256,6 +257,7 @@ MARIADB = TargetType(
         "grants": "a grant is a statement by itself, which no publication could take back",
         "index_types": "InnoDB has one type of index (BTREE)",
         "comments": "the comment of a table is the mark of its publication",
+        "merge_columns": "a merge writes whole rows here",
     },
 )
 

@@ -257,6 +257,8 @@ _INCREMENTAL: dict[str, Reader] = {
     "strategy": strategy,
     "incremental_strategy": strategy,  # dbt's word
     "unique_key": fields.words,
+    "merge_update_columns": fields.words,
+    "merge_exclude_columns": fields.words,
     "since": since,
     "on_schema_change": fields.OneOf(*ON_SCHEMA_CHANGE),
     "on_code_change": fields.OneOf(*ON_CODE_CHANGE),

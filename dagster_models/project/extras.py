@@ -247,6 +247,8 @@ def refused(step: Step, target: Target | None) -> Iterator[Problem]:
         ("statements", "pre_statements", bool(config.pre_statements)),
         ("statements", "post_statements", bool(config.post_statements)),
         ("comments", "persist_docs", bool(config.persist_docs)),
+        ("merge_columns", "merge_update_columns", bool(config.merge_update_columns)),
+        ("merge_columns", "merge_exclude_columns", bool(config.merge_exclude_columns)),
     ):
         if used and lack in lacks and target is not None:
             word = key + (f": {config.materialized}" if key == "materialized" else "")

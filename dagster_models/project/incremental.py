@@ -23,6 +23,7 @@ from dagster_models.util.nearest import suggest
 #: The keys that only incremental models have.
 KEYS = (
     *("strategy", "incremental_strategy", "unique_key", "since"),
+    *("merge_update_columns", "merge_exclude_columns"),
     *("on_schema_change", "on_code_change", "full_refresh", "partitions", "batch"),
 )
 _KEYS_OF = {
@@ -148,6 +149,22 @@ def _contradictions(config: Config, strategy: str) -> Iterator[tuple[str, str, s
         yield what, "since", fix
     if config.batch is not None and config.partitions is None:
         yield "`batch` is about partitions, and the model has none", "batch", "Delete it."
+    yield from _contradictions_of_merge(config, strategy)
+
+
+def _contradictions_of_merge(config: Config, strategy: str) -> Iterator[tuple[str, str, str]]:
+    for key in ("merge_update_columns", "merge_exclude_columns"):
+        columns: tuple[str, ...] = getattr(config, key)
+        if columns and strategy != "merge":
+            yield f"the strategy {strategy} does not use {key}", key, "Set `strategy: merge`."
+        keys = {it.lower() for it in config.unique_key}
+        for name in columns if key == "merge_exclude_columns" else ():
+            if name.lower() in keys:
+                fix = "Delete it there: a merge never changes a key."
+                yield f"`{name}` of merge_exclude_columns is a key", key, fix
+    if config.merge_update_columns and config.merge_exclude_columns:
+        what = "merge_update_columns names what is written, and merge_exclude_columns what is not"
+        yield what, "merge_exclude_columns", "Delete one of them."
 
 
 def _check_strategy(step: Step, header: YamlNode, report: Report) -> None:

@@ -79,8 +79,6 @@ def test_how_a_model_is_kept(tmp_path: Path, config: Any, expected: Any) -> None
 @pytest.mark.parametrize(
     ("key", "given"),
     [
-        ("merge_update_columns", ["a"]),
-        ("merge_exclude_columns", ["a"]),
         ("merge_clauses", {"when_matched": [{"action": "delete"}]}),
         ("merge_on_using_columns", ["id"]),
         ("merge_update_condition", "a > 1"),
@@ -132,18 +130,27 @@ def test_microbatch_is_partitions(
 
 
 @pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ({"merge_update_columns": ["status"]}, {"merge_update_columns": ["status"]}),
+        ({"merge_exclude_columns": "at"}, {"merge_exclude_columns": ["at"]}),
+        ({"merge_exclude_columns": ["ID", "at"]}, {"merge_exclude_columns": ["at"]}),
+    ],
+)
+def test_the_columns_that_a_merge_writes(tmp_path: Path, given: Any, written: Any) -> None:
+    merge = {**INCREMENTAL, "unique_key": "id", "incremental_strategy": "merge"}
+    found = header(tmp_path, config={**merge, **given})
+    assert not found.refused
+    assert {k: v for k, v in found.values.items() if k.startswith("merge_")} == written
+    other = header(tmp_path, config={**merge, **given, "incremental_strategy": "delete+insert"})
+    assert not any(k.startswith("merge_") for k in other.values)
+    assert "means nothing to the strategy delete+insert" in other.remarks[0].what
+
+
+@pytest.mark.parametrize(
     ("config", "why"),
     [
         ({**INCREMENTAL, "unique_key": "lower(id)"}, "is an expression"),
-        (
-            {
-                **INCREMENTAL,
-                "unique_key": "id",
-                "incremental_strategy": "merge",
-                "merge_update_columns": ["status"],
-            },
-            "a merge here writes all columns",
-        ),
         ({**INCREMENTAL, "incremental_strategy": "mine"}, "the strategy 'mine' is not known"),
         (
             {

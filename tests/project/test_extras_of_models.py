@@ -260,6 +260,10 @@ LAKE = "name: p\ntargets:\n  lake: {type: spark, location: /lake}\n"
     [
         ("materialized: table\npost_statements: [select 1]", "post_statements"),
         ("materialized: table\nindexes: [{columns: a}]", "indexes"),
+        (
+            "materialized: incremental\nunique_key: a\nmerge_update_columns: b",
+            "merge_update_columns",
+        ),
     ],
 )
 def test_what_spark_has_not_is_refused_when_the_project_is_loaded(

@@ -228,6 +228,50 @@ def test_a_key_that_is_named_twice(
     assert session.query("select count(*) from s.t where v = 2")[1] == [(1,)]
 
 
+@pytest.mark.parametrize(
+    "which",
+    [{"merge_update_columns": ("V",)}, {"merge_exclude_columns": ("first_seen", "note")}],
+)
+def test_a_merge_leaves_the_columns_that_it_is_not_to_write(
+    session: WarehouseSession, build: Build, which: dict[str, tuple[str, ...]]
+) -> None:
+    """Of a row whose key is there; a new row is inserted whole, and a NULL there stays."""
+    how = Incremental("merge", ("k",), **which)  # type: ignore[arg-type]
+    columns = ("k", "v", "first_seen", "note")
+
+    def query(*given: tuple[object, ...]) -> str:
+        text = " union all ".join(
+            "select cast({} as int) as k, cast({} as int) as v, cast({} as int) as first_seen,"
+            " cast({} as varchar) as note".format(*("null" if it is None else it for it in row))
+            for row in given
+        )
+        return f"select * from ({text}) as given"
+
+    assert build(query((1, 1, 1, "'a'"), (2, 2, 1, None), (3, 3, 1, "'c'")), how).error is None
+    outcome = build(query((1, 10, 2, "'x'"), (2, 2, 2, "'y'"), (4, 4, 2, "'d'")), how)
+    assert outcome.error is None
+    listed = ", ".join(columns)
+    assert session.query(f"select {listed} from s.t order by k")[1] == [
+        (1, 10, 1, "a"),
+        (2, 2, 1, None),
+        (3, 3, 1, "c"),
+        (4, 4, 2, "d"),
+    ]
+    assert outcome.changes is not None  # the row of key 2 would be as it is
+    assert (outcome.changes.inserted, outcome.changes.updated) == (1, 1)
+
+
+def test_a_column_of_a_merge_that_the_query_lacks_is_refused(
+    session: WarehouseSession, build: Build
+) -> None:
+    how = Incremental("merge", ("k",), merge_update_columns=("w",))
+    assert build("select 1 as k, 2 as v", how).error is None  # the first build inserts all
+    error = build("select 1 as k, 3 as v", how).error
+    assert error is not None
+    assert "merge_update_columns: the query has no column `w`" in error.message
+    assert rows(session) == [(1, 2)]
+
+
 def test_a_table_of_keys_only(session: WarehouseSession, build: Build) -> None:
     how = Incremental("merge", ("k",))
     build("select 1 as k", how)

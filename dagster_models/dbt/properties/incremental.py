@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
 from dagster_models.dbt.project.manifest import DbtNode
@@ -77,23 +78,24 @@ def _keyed(header: ImportedHeader, adapter: str) -> None:
     header.values["strategy"] = ours
     if used:
         header.values["unique_key"] = used[0] if len(used) == 1 else list(used)
-        _narrowed(header, ours)
+        _narrowed(header, ours, used)
     elif key:
         header.remark("the strategy append does not use the unique_key", Weight.NOTE)
     if is_expression and used:
         header.remark(f"the unique_key joins columns, and is {list(key)} here", Weight.NOTE)
 
 
-def _narrowed(header: ImportedHeader, strategy: str) -> None:
+def _narrowed(header: ImportedHeader, strategy: str, used: Sequence[str]) -> None:
     """What narrows the rows or the columns that a strategy writes, or is another merge."""
-    narrower = dict.fromkeys(
-        ("merge_update_columns", "merge_exclude_columns"), "writes all columns"
-    )
-    others = dict.fromkeys(_OTHER_MERGES, "updates the rows of a key, and adds all others")
-    for name, ours in (narrower | others).items():
+    for name in ("merge_update_columns", "merge_exclude_columns", *_OTHER_MERGES):
         given = header.setting(name)
-        if strategy == "merge" and given:
-            header.refused.append(f"`{name}: {given}`: a merge here {ours}")
+        if strategy == "merge" and given and name in _OTHER_MERGES:
+            what = "a merge here updates the rows of a key, and adds all others"
+            header.refused.append(f"`{name}: {given}`: {what}")
+        elif strategy == "merge" and given:
+            names = [given] if isinstance(given, str) else list(given)
+            keys = {it.lower() for it in used}  # which no merge writes
+            header.values[name] = [it for it in names if it.lower() not in keys]
         elif given:
             header.remark(f"`{name}` means nothing to the strategy {strategy}", Weight.NOTE)
     for name in ("incremental_predicates", "predicates"):

@@ -25,6 +25,7 @@ from dagster_models.warehouses.materializations.keys import (
     refuse_keys_of_table,
 )
 from dagster_models.warehouses.materializations.merge import merge
+from dagster_models.warehouses.materializations.merge_columns import keep, kept_columns
 from dagster_models.warehouses.materializations.partitioned import (
     build_windows,
     fill_in_whole,
@@ -101,6 +102,8 @@ def _built(
         updates = [] if deletes else [column for column in columns if column not in keys]
         session.refuse_effects(relation, deletes=deletes, updates=updates)
     write = Write(relation, session.staging, staged, tuple(columns), tuple(keys))
+    if kept := kept_columns(session, how, columns, keys):
+        keep(session, write, kept)
     changes = _WRITE[how.strategy](session, write)
     if how.strategy != "merge":
         refuse_lost_rows(relation, changes.inserted, staged)
