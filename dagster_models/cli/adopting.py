@@ -5,14 +5,16 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dagster_models.cli.project import load, refuse_missing
+from dagster_models.compilation.inputs import relations_read
 from dagster_models.compilation.tasks import TargetStep, task_for, warehouse_address
 from dagster_models.core.adopted import ADOPTIONS, Adopted
 from dagster_models.core.commit import ADOPTED
-from dagster_models.core.model import Project, Target
+from dagster_models.core.model import Project, Step, Target
 from dagster_models.core.tasks import BuildTask
 from dagster_models.dbt.adoption import AdoptedNode
 from dagster_models.dbt.project.manifest import DbtNode, Manifest
@@ -23,6 +25,11 @@ from dagster_models.processes.client.leave import leave_all
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.project.targets import usable_target
 
+UP_TO_DATE = (
+    "with --adopt: dbt has just built all of it, so tables, views and seeds are taken over, too,"
+    " and runs with --only-changed leave them alone until something changes"
+)
+_BUILT_ANEW = ("table", "view")
 _SAYS = {
     "adopted": "adopted: runs go on from them",
     "recorded": "have a commit record already",
@@ -32,8 +39,9 @@ _SAYS = {
 }
 
 
-def adopted(into: Path, manifest: Manifest) -> tuple[AdoptedNode, ...]:
-    """Adopt the relations of the project in *into*, on its target.
+def adopted(into: Path, manifest: Manifest, up_to_date: bool) -> tuple[AdoptedNode, ...]:
+    """Adopt the relations of the project in *into*, on its target. *up_to_date*: the user says that
+    a build would leave each of them as it is.
 
     Raises:
         ProjectError: the project does not load.
@@ -43,44 +51,73 @@ def adopted(into: Path, manifest: Manifest) -> tuple[AdoptedNode, ...]:
     target = usable_target(project)
     refuse_missing(target)
     names = NodeNames(manifest)
-    nodes = [
-        it for it in manifest.nodes.values() if it.kind in STEPS and it.relation.written is not None
-    ]
+    order = {key: at for at, key in enumerate(project.steps)}  # what is read comes first
+    nodes = sorted(
+        (it for it in manifest.nodes.values() if it.kind in STEPS and it.relation.written),
+        key=lambda it: order.get(names.places[it.unique_id].key, 0),
+    )
     moment = dt.datetime.now(dt.timezone.utc)
     run_id = f"adopted-{moment:%Y%m%dT%H%M%S.%f}"
     try:
         with connect(warehouse_address(project, target)) as session:
             session.prepare(())
-            return tuple(_one(session, project, target, it, names, run_id) for it in nodes)
+            adopting = _Adopting(session, project, target, names, run_id, up_to_date)
+            return tuple(map(adopting.node, nodes))
     finally:
         leave_all()
 
 
-def _one(
-    session: Session,
-    project: Project,
-    target: Target,
-    node: DbtNode,
-    names: NodeNames,
-    run_id: str,
-) -> AdoptedNode:
-    name = f"{node.relation.schema}.{node.relation.identifier}"
-    step = project.steps.get(names.places[node.unique_id].key)
-    if step is None:
-        return AdoptedNode(node.unique_id, name, Adopted("left", "it is not imported"))
-    if step.config.materialized not in ("incremental", "snapshot"):
-        return AdoptedNode(node.unique_id, name, Adopted("replaced"))
-    try:
-        task = task_for(TargetStep(project, step, target), run_id, ADOPTED)
+@dataclass
+class _Adopting:
+    """``known``: relation -> its publication, or what a source holds, for the records of what reads
+    it."""
+
+    session: Session
+    project: Project
+    target: Target
+    names: NodeNames
+    run_id: str
+    up_to_date: bool
+    known: dict[str, str] = field(default_factory=dict)
+
+    def node(self, node: DbtNode) -> AdoptedNode:
+        name = f"{node.relation.schema}.{node.relation.identifier}"
+        step = self.project.steps.get(self.names.places[node.unique_id].key)
+        if step is None:
+            return AdoptedNode(node.unique_id, name, Adopted("left", "it is not imported"))
+        try:
+            found = self._step(step)
+        except WarehouseError as error:
+            if error.kind is ErrorKind.LOST:
+                raise
+            found = Adopted("left", f"its columns cannot be compared: {error.message}")
+        except DagsterModelsError as error:
+            found = Adopted("left", str(error))
+        return AdoptedNode(node.unique_id, name, found)
+
+    def _step(self, step: Step) -> Adopted:
+        is_replaced = step.kind == "seed" or step.config.materialized in _BUILT_ANEW
+        if is_replaced and not self.up_to_date:
+            return Adopted("replaced")
+        if is_replaced and (unknown := self._unknown(step)):
+            return Adopted("replaced", f"nobody knows what {unknown} was built from")
+        target_step = TargetStep(self.project, step, self.target)
+        task = task_for(target_step, self.run_id, ADOPTED, known=self.known)
         assert isinstance(task, BuildTask)  # an import makes no Python models
-        found = adopt(session, task)
-    except WarehouseError as error:
-        if error.kind is ErrorKind.LOST:
-            raise
-        found = Adopted("left", f"its columns cannot be compared: {error.message}")
-    except DagsterModelsError as error:
-        found = Adopted("left", str(error))
-    return AdoptedNode(node.unique_id, name, found)
+        found = adopt(self.session, task)
+        if is_replaced and found.state in ("adopted", "recorded"):
+            (last,) = self.session.last_proofs([task.relation])
+            self.known[str(task.relation)] = last.publication
+        return found
+
+    def _unknown(self, step: Step) -> str:
+        """What the step reads and is not up to date by the user's word; "" if all of it is."""
+        for key, relation in relations_read(self.project, step, self.target):
+            if key in self.project.sources and str(relation) not in self.known:
+                self.known[str(relation)] = f"rows@{self.session.fingerprint(relation)}"
+            if str(relation) not in self.known:
+                return str(key)
+        return ""
 
 
 def adoption_lines(found: Sequence[AdoptedNode]) -> Iterator[str]:

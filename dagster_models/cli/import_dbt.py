@@ -13,7 +13,13 @@ from typing import Any
 
 import yaml
 
-from dagster_models.cli.adopting import adopted, adoption_lines, as_json, has_left
+from dagster_models.cli.adopting import (
+    UP_TO_DATE,
+    adopted,
+    adoption_lines,
+    as_json,
+    has_left,
+)
 from dagster_models.cli.first_project import commands, home_texts
 from dagster_models.cli.project import load
 from dagster_models.cli.verifying import add_verify, verification_lines, verified
@@ -71,6 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     text += "; exit code 1 if one is left"
     parser.add_argument("--adopt", action="store_true", help=text)
+    parser.add_argument("--up-to-date", action="store_true", help=UP_TO_DATE)
     add_verify(parser)
     text = "print the report as JSON"
     parser.add_argument("--json", action="store_true", help=text)
@@ -79,6 +86,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Exit code 1: there are conflicts, what is verified differs from dbt's, or a table is not
     adopted."""
+    if options.up_to_date and not options.adopt:
+        raise SelectionError("--up-to-date is said of what --adopt takes over: give both")
     root = options.path.resolve()
     into = (options.into or root.with_name(f"{root.name}_models")).resolve()
     given = ImportOptions(
@@ -98,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
     for path, text in home_texts().items():
         write_new(into / path, text)
     found = verified(options, manifest, imported, done, into)
-    taken = adopted(into, manifest) if options.adopt else ()
+    taken = adopted(into, manifest, options.up_to_date) if options.adopt else ()
     if found or taken:
         with writing(into):
             content = _write_report(into, report, found, taken)

@@ -202,8 +202,8 @@ class _Warehouse:
 
     def _changes(self, it: TargetStep, built: Built, known: KnownInputs) -> Iterator[Because]:
         step, commit = it.step, built.commit
-        if built.kept:
-            yield Because("new", built.kept)
+        if built.changed:
+            yield Because("new", built.changed)
         if commit.step != it.name:
             yield Because("code", f"{commit.step} was built under its name")
         if commit.code_version != step.code_version:
@@ -241,8 +241,8 @@ class _Warehouse:
             source = self._built.get(str(relation_for(project, key, target)))
             if source is None:
                 yield f"{name} is not there, or was not built by this project"
-            elif source.kept:
-                yield f"{name}: {source.kept}"
+            elif source.changed:
+                yield f"{name}: {source.changed}"
             elif not holds_rows(other) and source.commit.code_version != other.code_version:
                 yield f"{name} has other code than its view"
             elif not is_complete(before):

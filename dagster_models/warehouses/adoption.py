@@ -1,5 +1,5 @@
-"""A table that somebody else has built gets a commit record, so that the next build goes on from
-it as from one of our own. Its rows and columns stay as they are.
+"""A relation that somebody else has built gets a commit record, so that the next build goes on from
+it as from one of our own, or finds nothing to do. Its rows and columns stay as they are.
 
     turn -> is it ours? -> columns -> mark -> commit record, in one transaction
 """
@@ -8,29 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import TypeAlias
 
 from dagster_models.core.adopted import Adopted
-from dagster_models.core.commit import Commit
-from dagster_models.core.materializations import Incremental, Snapshot
+from dagster_models.core.commit import CURRENT, Commit
+from dagster_models.core.materializations import Incremental, Replace, Snapshot, View
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import SINCE, BuildTask, Query
 from dagster_models.warehouses.base import Staged, WarehouseSession, quote, quoted
 from dagster_models.warehouses.materializations.columns import Columns
 from dagster_models.warehouses.transactional import TransactionalSession
 
+_Adoptable: TypeAlias = Incremental | Snapshot | Replace | View
 _NO_ZONE = ("timestamp", "timestamp without time zone")
 
 
 def adopt(session: WarehouseSession, task: BuildTask) -> Adopted:
     """Record the relation of the task as one that is taken over, if a build can go on from it.
 
-    The attempt of the task is ``commit.ADOPTED``. Raises WarehouseError if the columns cannot be
-    compared, as the query cannot be described.
+    The attempt of the task is ``commit.ADOPTED``. A table, view or seed is one that the user calls
+    up to date; a seed's rows are compared with those of its file. Raises WarehouseError if the
+    columns cannot be compared, as the query cannot be described.
     """
     how = task.materialization
     if not isinstance(session, TransactionalSession):
-        return Adopted("left", "only tables of DuckDB and PostgreSQL are adopted")
-    if not isinstance(how, (Incremental, Snapshot)):
+        return Adopted("left", "only relations of DuckDB and PostgreSQL are adopted")
+    if not isinstance(how, (Incremental, Snapshot, Replace, View)):
         return Adopted("replaced")
     if isinstance(how, Incremental) and how.partitioned:
         return Adopted("left", "nothing says which of its partitions have been built")
@@ -41,15 +44,13 @@ def adopt(session: WarehouseSession, task: BuildTask) -> Adopted:
         session.rollback()  # of what was not committed
 
 
-def _adopted(
-    session: TransactionalSession, task: BuildTask, how: Incremental | Snapshot
-) -> Adopted:
+def _adopted(session: TransactionalSession, task: BuildTask, how: _Adoptable) -> Adopted:
     relation = task.relation
     kind = session.take_turn(relation)
     if kind is None:
         return Adopted("missing")
-    if kind == "view":
-        return Adopted("left", "it is a view")
+    if (kind == "view") != isinstance(how, View):
+        return Adopted("left", f"it is a {kind}")
     identity = _identity(session, relation)
     last = next(iter(session.last_proofs([relation])), None)
     if last is not None and last.identity is not None and last.identity == identity:
@@ -65,17 +66,18 @@ def _adopted(
 def _write(
     session: TransactionalSession,
     task: BuildTask,
-    how: Incremental | Snapshot,
+    how: _Adoptable,
     comment: str | None,
 ) -> None:
-    rows = session.count(f"SELECT 1 FROM {quoted(task.relation)}")
+    is_view, is_current = isinstance(how, View), isinstance(how, (Replace, View))
+    rows = None if is_view else session.count(f"SELECT 1 FROM {quoted(task.relation)}")
     commit = Commit(
         *task.id,
         str(task.relation),
         task.code_version,
-        {},  # nobody knows what it was built from
+        task.input_versions if is_current else {},  # {}: nobody knows what it was built from
         rows,
-        kind="snapshot" if isinstance(how, Snapshot) else "adopted",
+        kind="snapshot" if isinstance(how, Snapshot) else CURRENT if is_current else "adopted",
         builder=task.builder,
     )
     staged = Staged(task.relation, rows, comment=comment or "")
@@ -91,11 +93,12 @@ def _identity(session: TransactionalSession, relation: Relation) -> str | None:
     return next((it.identity for it in there if name(it.relation) == name(relation)), None)
 
 
-def _misfits(
-    session: TransactionalSession, task: BuildTask, how: Incremental | Snapshot
-) -> Iterator[str]:
-    """Why no build goes on from the table as it stands."""
+def _misfits(session: TransactionalSession, task: BuildTask, how: _Adoptable) -> Iterator[str]:
+    """Why no build goes on from the relation as it stands."""
     there: Columns = session.columns(task.relation)
+    if not isinstance(task.content, Query):
+        yield from _misfits_of_seed(session, task, there)
+        return
     returned = _returned(session, task)
     is_snapshot = isinstance(how, Snapshot)
     own = how.own_columns if isinstance(how, Snapshot) else ()
@@ -106,6 +109,23 @@ def _misfits(
         yield from (what for what, _ in found)
         if mends := [mend for _, mend in found if mend]:
             yield f"to make the snapshot's own columns fit, run {'; '.join(mends)}"
+
+
+def _misfits_of_seed(
+    session: TransactionalSession, task: BuildTask, there: Columns
+) -> Iterator[str]:
+    """How the table differs from one that is filled from the file, which is made and dropped."""
+    scratch = replace(task.relation, name="dagster_models_adopted_seed")
+    session.replace_table(scratch, task.content)
+    different = list(_differences(session, there, session.columns(scratch), may_have_more=False))
+    if not different:
+        names = ", ".join(quote(name) for name, _ in there)
+        one, two = (f"SELECT {names} FROM {quoted(it)}" for it in (task.relation, scratch))
+        others = f"({one} EXCEPT ALL {two}) UNION ALL ({two} EXCEPT ALL {one})"
+        if session.count(f"SELECT 1 FROM ({others}) AS others"):
+            different.append("its rows are not those of the file")
+    session.change(f"DROP TABLE {quoted(scratch)}")
+    yield from different
 
 
 def _returned(session: TransactionalSession, task: BuildTask) -> Columns:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from dagster_models.core.built import Built
+from dagster_models.core.built import TAKEN_OVER, Built
 from dagster_models.core.commit import Commit
 from dagster_models.core.materializations import AddedTo, Custom, Reading, Snapshot
 from dagster_models.core.model import Relation
@@ -166,17 +166,16 @@ class TransactionalSession(Hooks):
         """Why the relation must not be dropped; "" for one that is as it was published."""
         if commit.identity is None or found.identity != commit.identity:
             return "somebody else has replaced it since"
-        if commit.is_adopted:
-            return "it was adopted from dbt, and no run has built it since"
-        if found.is_view or commit.rows is None:
-            return ""
+        as_it_is = TAKEN_OVER if commit.is_adopted else ""
+        if found.is_view or commit.rows is None or commit.kind == "adopted":
+            return as_it_is
         if commit.contents:
             same = self.contents(found.relation) == commit.contents
             what = "its rows or columns are not those that were stored: somebody has written to it"
             return "" if same else what
         rows = self.count(f"SELECT 1 FROM {quoted(found.relation)}")
         if rows == commit.rows:
-            return ""
+            return as_it_is
         return f"it has {rows} rows, and {commit.rows} were published: somebody has written to it"
 
     def drop(self, relation: Relation, builder: str) -> None:

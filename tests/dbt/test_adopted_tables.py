@@ -157,3 +157,120 @@ def test_runs_go_on_from_what_dbt_itself_has_built(
     found_now = [(1, 10, False), (1, 11, True), (2, None, True), (3, 8, True), (4, 1, True)]
     assert sql(system, states) == found_now
     assert set(before["kept"][1:]) < set(after["kept"])
+
+
+ORDERS = "select * from {{ ref('raw') }}"
+SOURCE = {
+    "unique_id": "source.shop.app.events",
+    "resource_type": "source",
+    "package_name": "shop",
+    "source_name": "app",
+    "name": "events",
+    "identifier": "events",
+    "database": "dev",
+    "schema": "app",
+    "relation_name": '"dev"."app"."events"',
+    "original_file_path": "models/s.yml",
+    "config": {},
+    "columns": {},
+}
+
+
+def what_is_built(place: Path, system: System) -> list[str]:
+    """The relations that a run with --only-changed builds."""
+    ran = "select relation, run_id from dagster_models.commits"
+    before = set(sql(system, ran))
+    run = [sys.executable, "-m", "dagster_models.cli", "--project", str(place), "run"]
+    done = subprocess.run([*run, "--only-changed"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return sorted(relation for relation, _ in set(sql(system, ran)) - before)
+
+
+@pytest.mark.parametrize("system", ["duckdb", "postgres"], indirect=True)
+def test_nothing_is_rebuilt_that_is_up_to_date(
+    system: System,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the user's word, --up-to-date, and where columns, and rows of seeds, are the same."""
+    folder = tmp_path / "shop"
+    table = {"materialized": "table"}
+    seeds = {"seeds/raw.csv": "id,amount\n1,10\n2,20\n", "seeds/other.csv": "id\n1\n"}
+    nodes = [
+        {
+            **step(name, kind="seed"),
+            "original_file_path": f"seeds/{name}.csv",
+            "path": f"{name}.csv",
+            "config": {"materialized": "seed", "column_types": {"id": "integer"}},
+        }
+        for name in ("raw", "other")
+    ]
+    manifest_of(
+        folder,
+        *nodes,
+        step("orders", "seed.shop.raw", raw_code=ORDERS, config=table),
+        step("big", "model.shop.orders", raw_code="select id from {{ ref('orders') }}"),
+        step("of_big", "model.shop.big", raw_code="select * from {{ ref('big') }}", config=table),
+        step("of_other", "seed.shop.other", raw_code="select * from {{ ref('other') }}"),
+        step(
+            "log",
+            "model.shop.orders",
+            raw_code="select * from {{ ref('orders') }}",
+            config={"materialized": "incremental"},
+        ),
+        step("of_log", "model.shop.log", raw_code="select id from {{ ref('log') }}", config=table),
+        step(
+            "of_source",
+            SOURCE["unique_id"],
+            raw_code="select id from {{ source('app', 'events') }}",
+            config=table,
+        ),
+        adapter=system.name,
+        sources={SOURCE["unique_id"]: SOURCE},
+    )
+    profile = dbt_profile(system, "marts")
+    monkeypatch.setenv("SHOP_PASSWORD", str(profile["outputs"]["dev"].get("password") or ""))
+    for path, text in {**seeds, "profiles.yml": yaml.safe_dump({"shop": profile})}.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    for statement in (
+        "create schema marts",
+        "create schema app",
+        "create table app.events as select 1 as id",
+        "create table marts.raw (id integer, amount integer)",
+        "insert into marts.raw values (2, 20), (1, 10)",
+        "create table marts.other as select 2 as id",
+        "create table marts.orders as select * from marts.raw",
+        "create view marts.big as select id from marts.orders",
+        "create table marts.of_big as select * from marts.big",
+        "create view marts.of_other as select * from marts.other",
+        "create table marts.log as select * from marts.orders",
+        "create table marts.of_log as select id from marts.log",
+        "create table marts.of_source as select id from app.events",
+    ):
+        sql(system, statement)
+    assert main(["import-dbt", str(folder), "--up-to-date"]) == 2
+    assert "give both" in capsys.readouterr().err
+    code, found = adoption(folder, capsys, "--up-to-date")
+    built = ("raw", "orders", "big", "of_big", "of_source", "log")
+    assert found == {
+        **{f"marts.{it}": "adopted" for it in built},
+        "marts.other": "left its rows are not those of the file",
+        "marts.of_other": "replaced nobody knows what seeds.other was built from",
+        "marts.of_log": "replaced nobody knows what marts.log was built from",
+    }
+    assert code == 1
+    _, again = adoption(folder, capsys, "--up-to-date")
+    assert {again[f"marts.{it}"] for it in built} == {"recorded"}
+    place = tmp_path / "shop_models"
+    rest = [f"marts.{it}" for it in ("log", "of_log", "of_other", "other")]
+    assert what_is_built(place, system) == rest
+    # From now on a change is seen, and nobody drops the tables as ours.
+    sql(system, "insert into app.events values (2)")
+    sql(system, "insert into marts.of_big values (3)")
+    seed = next(place.glob("seeds/**/other.csv"))
+    seed.write_text(f"{seed.read_text()}5\n")
+    changed = [f"marts.{it}" for it in ("of_big", "of_other", "of_source", "other")]
+    assert what_is_built(place, system) == sorted([*changed, "marts.log", "marts.of_log"])
+    assert len(sql(system, "select * from marts.of_source")) == 2
