@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from dagster_models.dbt.kept_templates import KeptTemplates, kept_templates
+from dagster_models.dbt.project.databases import schemas_apart
 from dagster_models.dbt.project.manifest import DbtNode, Manifest
 from dagster_models.dbt.project.names import NodeNames, renamed
-from dagster_models.dbt.project.remarks import Remark
+from dagster_models.dbt.project.remarks import Remark, Weight
 from dagster_models.dbt.properties.beside_sql import BesideSql, DbtLookup, beside_sql
 from dagster_models.dbt.properties.configuration import header_of
 from dagster_models.dbt.report import ImportReport, ReportedModel
@@ -40,6 +41,7 @@ _EXPOSURES = "exposures"
 #: The tag that Dagster shows of a model with partitions.
 _PARTITIONS = "dagster_models/partitions"
 _SOURCES = "models/sources.yaml"
+_OTHER_DATABASE = "a step of another database has its name, so it is in the schema"
 _STUB = "select null as not_imported\n"
 _DEFINITIONS = """\
 from pathlib import Path
@@ -160,6 +162,7 @@ class _Importing:
         self.models: list[ReportedModel] = []
         self.variables: dict[str, Any] = {}
         self.schemas = self._folder_schemas()
+        self.apart = schemas_apart(manifest)
         self.nodes = [it for it in manifest.nodes.values() if it.kind in ("model", "snapshot")]
         self.refused = {
             it.unique_id: "; ".join(why)
@@ -178,7 +181,12 @@ class _Importing:
         self.remarks: dict[str, list[Remark]] = defaultdict(list)
         left_out = unloadable.keys() & self.beside.seed_files.keys()
         of_seeds = [Remark(it, f"the seed is not written: {unloadable[it]}") for it in left_out]
-        for remark in (*self.beside.remarks, *of_seeds, *renamed(manifest, self.names)):
+        of_databases = [
+            Remark(it, f"{_OTHER_DATABASE} `{schema}`", Weight.DIFFERS)
+            for it, schema in self.apart.items()
+        ]
+        named = (*renamed(manifest, self.names), *of_databases)
+        for remark in (*self.beside.remarks, *of_seeds, *named):
             self.remarks[remark.of].append(remark)
         for seed in left_out:
             del self.beside.seed_files[seed]
@@ -262,8 +270,9 @@ class _Importing:
         found: dict[str, Any] = {}
         kind, folder = _kind(place.path), place.key.schema
         shared = folder if folder == "seeds" else self.schemas.get((kind, folder), folder)
-        if node.relation.schema != shared:
-            found["schema"] = node.relation.schema
+        schema = self.apart.get(node.unique_id, node.relation.schema)
+        if schema != shared:
+            found["schema"] = schema
         if node.relation.identifier != place.key.name:
             found["alias"] = node.relation.identifier
         return found

@@ -278,3 +278,35 @@ def test_microbatches_of_several_sizes_have_a_job_each(
         "shop_days_from_2024_01_01": {"marts/day"},
         "shop_months_from_2024_01_01": {"marts/month"},
     }
+
+
+def test_relations_that_only_their_databases_tell_apart_are_in_two_schemas(tmp_path: Path) -> None:
+    """A target here is one database. Those of the database of most steps keep their schema."""
+    root = tmp_path / "shop"
+    care = {"alias": "patients", "schema": "olids", "database": "care"}
+    other = {**care, "database": "research"}
+    manifest_of(
+        root,
+        sql("more", **care | {"alias": "more", "relation_name": "care.olids.more"}),
+        sql("patients", **care, relation_name="care.olids.patients"),
+        sql("others", folder="research", **other, relation_name="research.olids.patients"),
+        sql(
+            "reader",
+            "select * from {{ ref('others') }}",
+            depends_on={"nodes": ["model.shop.others"]},
+        ),
+    )
+    code, report = imported(root)
+    assert (code, report["errors"]) == (0, {})
+    assert not [it for it in report["models"] if it["disabled"]]
+    project = load(tmp_path / "shop_models", columns=False)
+    relations = {key.name: str(it.relation) for key, it in project.steps.items()}
+    assert relations["patients"] == "olids.patients"
+    assert relations["others"] == "research_olids.patients"
+    (remark,) = next(it for it in report["models"] if it["unique_id"] == "model.shop.others")[
+        "remarks"
+    ]
+    assert remark == {
+        "weight": "differs",
+        "what": "a step of another database has its name, so it is in the schema `research_olids`",
+    }
