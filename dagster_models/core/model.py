@@ -189,15 +189,13 @@ class Config:
     runner: RayNeeds | None = None  #: Python: None for a process on this machine
     automation: Automation | None = None
     freshness: Freshness | None = None  #: how long after one materialization the next one is due
-    #: A name in ``upstream`` -> which of its partitions are read, where the header says so.
-    upstream_partitions: Mapping[str, str] = EMPTY
+    upstream_partitions: Mapping[str, str] = EMPTY  #: a name in ``upstream`` -> those that are read
     deterministic: bool | None = None  #: whether the same rows always give the same relation
     # Of incremental models, and some of snapshots.
     strategy: str = ""  #: append | delete+insert | merge | replace; "" is decided by the keys below
     unique_key: tuple[str, ...] = ()
-    # What a merge writes of a row whose key is there: these columns, or all but those; () for all.
-    merge_update_columns: tuple[str, ...] = ()
-    merge_exclude_columns: tuple[str, ...] = ()
+    merge_update_columns: tuple[str, ...] = ()  #: what changes in a row whose key is there
+    merge_exclude_columns: tuple[str, ...] = ()  #: what does not
     since: SinceConfig | None = None
     on_schema_change: str = "fail"
     on_code_change: str = "warn"  #: of the rows that are there: warn | keep | full_refresh
