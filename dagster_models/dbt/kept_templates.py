@@ -87,12 +87,13 @@ def kept_templates(
         keys=[place.key for place in names.places.values()],
         macros=[_file(path, text) for path, text in files.items()],
         dispatch=dispatch,
+        target_name=str(target.get("name", "")),
         target=target,
         environ=os.environ,
         cache="",
     )
     macros = macros_of(project.macros, project.name)
-    ours = TemplateRenderer(project, _QualifiedKeys(project.keys), macros)
+    ours = TemplateRenderer(project, ProjectNames(project.keys), macros)
     known, texts, used = _SAME_TARGET | {*own_target}, dict[str, ModelText](), set[str]()
     for it in theirs:
         try:
@@ -178,6 +179,7 @@ def without_config(text: str) -> str:
     """A template without its calls of `config()`, as the header says all that they say, and
     without the line of one that stands alone."""
     at, begin, inside = 0, -1, ""
+    text = re.sub(r"\r\n?", "\n", text)  # as Jinja has its lines
     cuts: list[slice] = []
     try:
         tokens = [*environment().lexer.tokeniter(text, None)]
@@ -232,15 +234,10 @@ def _file(path: str, text: str) -> ProjectFile:
 
 
 class _Qualified:
-    """The names of an import, each with its schema."""
+    """The names of an import, each with its schema, as templates have them."""
 
     def __init__(self, names: NodeNames) -> None:
         self.key_of, self.ref, self.source = names.key_of, names.ref, names.source
 
-    def is_unique(self, unique_id: str) -> bool:
-        return False
-
-
-class _QualifiedKeys(ProjectNames):
     def is_unique(self, unique_id: str) -> bool:
         return False

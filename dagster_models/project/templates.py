@@ -34,13 +34,15 @@ class JinjaSettings:
 @dataclass(frozen=True, slots=True)
 class TemplateProject:
     """What all templates of a load have in common. ``keys``: of the models and seeds that there
-    are; ``target``: what `target` is asked for; ``cache``: the folder of the caches."""
+    are; ``target_name``: of the target of the load; ``target``: what `target` is asked for;
+    ``cache``: the folder of the caches."""
 
     name: str
     dialect: str
     keys: Sequence[Key]
     macros: Sequence[ProjectFile]
     dispatch: Mapping[str, tuple[str, ...]]
+    target_name: str
     target: Mapping[str, Any]
     environ: Mapping[str, str]
     cache: str

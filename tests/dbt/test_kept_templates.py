@@ -72,6 +72,11 @@ def test_a_template_stays_with_its_macros_and_variables(tmp_path: Path) -> None:
     assert project.steps[Key("marts", "m")].built_as == "table"
 
 
+def test_config_is_taken_out_of_a_text_with_the_line_ends_of_windows() -> None:
+    text = "{{ config(tags=['a'],\r\n  meta={}) }}\r\nselect 1 as x,\r\n  2 as y\r\n"
+    assert without_config(text) == "select 1 as x,\n  2 as y\n"
+
+
 def test_only_the_macros_that_it_reaches_are_written(tmp_path: Path) -> None:
     found = imported(tmp_path / "dbt", model("m", TEXT, "shop.euros"))
     written = "".join(str(text) for path, text in found.files.items() if "_jinja/" in path)

@@ -77,6 +77,14 @@ def test_variables_of_the_command_line_go_before_the_projects(tmp_path: Path) ->
     assert rendered(tmp_path, "{{ var('days') }}", days=9)[0] == "9"
 
 
+def test_a_text_changes_a_variable_for_itself_alone(tmp_path: Path) -> None:
+    text = "{% do var('kinds').append('mine') %}{{ var('kinds') | join(' ') }}"
+    again, renderer = rendered(tmp_path, text, kinds=["new"])
+    node, seen = renderer.manifest.nodes["model.shop.orders"], Seen()
+    assert again == renderer.render(text, node, True, seen) == "new mine"
+    assert seen.variables == {"kinds": ["new"]}
+
+
 def test_a_relation_is_dbts_own_where_it_is_no_table(tmp_path: Path) -> None:
     text, renderer = rendered(tmp_path, "select '{{ this }}' from {{ this }}")
     named = renderer.placeholders.named(text).text

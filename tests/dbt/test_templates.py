@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,31 @@ def test_a_version_is_a_file_with_its_number(tmp_path: Path) -> None:
     assert upstream(project, "main.m") == ["main.paid_v10", "main.paid_v2"]
 
 
+def test_a_source_may_have_the_name_of_a_model(tmp_path: Path) -> None:
+    sources = "sources: [{name: raw, tables: [{name: stg_orders}]}]\n"
+    text = "select a.id from {{ ref('stg_orders') }} as a, {{ source('raw', 'stg_orders') }} as b"
+    project = project_of(tmp_path, text, **{"models/sources.yaml": sources})
+    assert set(upstream(project, "main.m")) == {"main.stg_orders", "raw.stg_orders"}
+    assert upstream(project, "main.grows") == ["main.stg_orders"]
+
+
+def test_a_template_changes_variables_and_settings_for_itself_alone(tmp_path: Path) -> None:
+    text = (
+        "{% do var('kinds').append('mine') %}{% do config.get('tags', []).append('lost') %}"
+        "{{ config(materialized='incremental', unique_key='id') }}"
+        "select 1 as id, '{{ var('kinds') | join }}{{ config.get('tags') | join }}' as kinds"
+    )
+    settings = SETTINGS + "models: {tags: [a]}\n"
+    files = {
+        "dagster_models.yaml": settings,
+        "models_jinja/main/after.sql": "select '{{ var('kinds') | join }}' as kinds",
+    }
+    project = project_of(tmp_path, text, **files)
+    for full in (False, True):
+        assert "'newpaidminea' as kinds" in compiled(project, "m", full=full)
+    assert compiled(project, "after") == "select 'newpaid' as kinds"
+
+
 def test_a_schema_tells_two_models_of_one_name_apart(tmp_path: Path) -> None:
     files = {f"models/{schema}/two.sql": "select 2 as id" for schema in ("one", "other")}
     project = project_of(tmp_path, "select id from {{ ref('other', 'two') }}", **files)
@@ -143,8 +169,25 @@ def test_statements_of_config_name_relations(tmp_path: Path) -> None:
 ) }}
 select 1 as x"""
     step = project_of(tmp_path, text).steps[Key("main", "m")]
-    assert [it.sql for it in step.config.post_statements] == ["analyze m", "analyze grows"]
-    assert step.config.meta == {"reads": "grows"}
+    assert [it.sql for it in step.config.post_statements] == [
+        "analyze main.m",
+        "analyze main.grows",
+    ]
+    assert step.config.meta == {"reads": "main.grows"}
+
+
+def test_config_takes_plain_values(tmp_path: Path) -> None:
+    text = """{{ config(
+    description="it's of " ~ this,
+    tags=set(['c', 'a', 'b']),
+    meta={'since': modules.datetime.date(2024, 1, 31), 'of': '', 'at': none},
+) }}
+select 1 as x"""
+    config = project_of(tmp_path, text).steps[Key("main", "m")].config
+    assert config.description.startswith("it's of ")
+    assert config.tags == ("a", "b", "c")  # a set has another order in each process
+    assert config.meta == {"since": dt.date(2024, 1, 31), "of": "", "at": None}
+    assert type(config.meta["since"]) is dt.date
 
 
 # --- what is wrong ---------------------------------------------------------------------------
@@ -215,6 +258,24 @@ _WRONG = {
         " where 'a\n{% endif %}",
         "m:4:8: error:",
     ),
+    "python": (
+        "select 1\n\n{% if 1 %}\n{% break %}{% endif %}",
+        "m:4:1: error: Jinja: 'break' out",
+    ),
+    "twice": ("\n{{ config(tags='a',\n tags='b') }}select 1", "m:2:1: error: Jinja: keyword argum"),
+    "twice in a macro": (
+        "select {{ twice() }} as x",
+        "m:1:1: error: Jinja: keyword argument repeated: a (in macros_jinja/twice.sql:2)",
+    ),
+    "deep": (f"select {{{{ {'(' * 1500}1{')' * 1500} }}}}", "m:1:1: error: Jinja: it is nested"),
+    "half of a character": ("""select '{{ "\\ud800" }}' as x""", "error: its text has a half"),
+    "undefined setting": (
+        "\n{{ config(meta={'owner': nobody}) }}select 1",
+        "m:2:1: error: config() was given what is not defined for `meta`",
+    ),
+    "generator": ("{{ config(tags=['a'] | map('upper')) }}select 1", "a generator for `tags`"),
+    "moment in a setting": ("{{ config(meta={'at': run_started_at}) }}select 1", "another value"),
+    "all of target": ("select '{{ target }}' as x", "a template cannot write all of `target`"),
     "nothing": ("{% if false %}select 1{% endif %}", "m:1:1: error: there is no query"),
     "left": ("select {{ '{{ 1 }}' }} as x", "m:1:8: error: this is Jinja, which nothing renders"),
 }
@@ -223,7 +284,8 @@ _WRONG = {
 @pytest.mark.parametrize("case", _WRONG.values(), ids=_WRONG)
 def test_what_is_wrong_is_said_at_its_line(tmp_path: Path, case: tuple[str, str]) -> None:
     text, expected = case
-    assert expected in error_of(tmp_path, text)
+    twice = {"macros_jinja/twice.sql": "{% macro twice() %}\n{{ ref(a=1, a=2) }}{% endmacro %}"}
+    assert expected in error_of(tmp_path, text, **twice)
 
 
 def test_two_models_of_one_name_are_an_error_with_the_way_out(tmp_path: Path) -> None:
@@ -394,6 +456,19 @@ def test_a_text_that_asked_for_the_target_is_of_that_target_alone(tmp_path: Path
     assert "Set DAGSTER_MODELS_TARGET=prod where the project is loaded." in str(caught.value)
     there = load_jinja(root, environ={"DAGSTER_MODELS_TARGET": "prod"})
     assert compiled(there, "m") == "select 'prod' as x"
+
+
+@pytest.mark.parametrize("jinja", ["true", "{target: {name: production}}"])
+def test_a_kept_text_is_of_the_target_of_the_load(tmp_path: Path, jinja: str) -> None:
+    targets = "targets: {dev: {type: duckdb, path: d.duckdb}, prod: {type: duckdb, path: p.duckdb}}"
+    files = {
+        "dagster_models.yaml": f"{SETTINGS}{targets}\n".replace("jinja: true", f"jinja: {jinja}"),
+        "models_jinja/main/m.sql": "select '{{ target.type }}' as x",
+    }
+    root = jinja_project(tmp_path, files)
+    for target in ("dev", "prod"):  # `type` is the same for both, so the second load has the text
+        project = load_jinja(root, environ={"DAGSTER_MODELS_TARGET": target})
+        assert compiled(project, "m") == "select 'duckdb' as x"
 
 
 # --- the lines -------------------------------------------------------------------------------

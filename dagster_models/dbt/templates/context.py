@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from dagster_models.dbt.templates.errors import Refused
 from dagster_models.dbt.templates.questions import Question
+from dagster_models.dbt.text.variables import own_copy
 from dagster_models.project.templates import ModelTemplate, TemplateProject
 from dagster_models.util.nearest import suggest
 
@@ -52,7 +53,7 @@ class TemplateConfig:
 
     def get(self, name: str, default: Any = None, validator: Any = None) -> Any:
         self._asked.settings.add(name)
-        return self._template.settings(self._asked.config).get(name, default)
+        return own_copy(self._template.settings(self._asked.config).get(name, default))
 
     def require(self, name: str, validator: Any = None) -> Any:
         if (found := self.get(name, _MISSING)) is _MISSING:
@@ -74,7 +75,7 @@ class TemplateVar:
     """``var`` in a template: the project's variables, and the model's own."""
 
     def __init__(self, template: ModelTemplate, asked: TemplateAsks) -> None:
-        self._values, self._asked = template.variables, asked
+        self._values, self._asked = own_copy(template.variables), asked
 
     def __call__(self, name: str, default: Any = _MISSING) -> Any:
         if self.has_var(name):
@@ -102,7 +103,7 @@ class TemplateTarget(Mapping[str, Any]):
         if name not in self._values:
             fix = f"Write `jinja: {{target: {{{name}: ...}}}}` into dagster_models.yaml."
             raise Refused(f"target.{name} is not known", fix)
-        return self._values[name]
+        return own_copy(self._values[name])
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -111,10 +112,13 @@ class TemplateTarget(Mapping[str, Any]):
 
     def get(self, name: str, default: Any = None) -> Any:
         self._asked.about("target", name)
-        return self._values.get(name, default)
+        return own_copy(self._values.get(name, default))
 
     def __iter__(self) -> Any:
         raise Refused("a template cannot loop over `target`", "Ask for its values by their names.")
+
+    def __str__(self) -> str:
+        raise Refused("a template cannot write all of `target`", "Write one of its values.")
 
     def __len__(self) -> int:
         return len(self._values)

@@ -47,7 +47,7 @@ def _results(
     common = _digest(*_of_all(project))
     for template in templates:
         answers = Answers(project, names, template)
-        key = _key(common, template, names)
+        key = _key(common, template)
         if (found := _remembered(kept.get(key), answers)) is not None:
             yield found
             continue
@@ -68,19 +68,20 @@ def _of_all(project: TemplateProject) -> Iterator[str]:
         yield from (file.path, file.text)
 
 
-def _key(common: str, template: ModelTemplate, names: ProjectNames) -> str:
-    unique = names.is_unique(str(template.key))
+def _key(common: str, template: ModelTemplate) -> str:
     said = repr((sorted(template.defaults.items()), sorted(template.header.items())))
     file, key = template.file, str(template.key)
-    return _digest(common, file.path, file.text, key, said, repr(unique))
+    return _digest(common, file.path, file.text, key, said)
 
 
 def _remembered(entry: Any, answers: Answers) -> Rendered | None:
     """The kept text, if all answers are as they were."""
     try:
-        text, lines, target, variables, settings, line, asked, questions = entry
+        text, lines, variables, settings, line, asked, questions = entry
         if any(answers.of(tuple(question)) != answer for question, answer in questions):
             return None
+        of_target = any(kind == "target" for (kind, *_), _ in questions)
+        target = answers.project.target_name if of_target else ""  # of this load
         origin = TemplateOrigin(tuple(lines), target, tuple(variables))
         return Rendered(text, origin, settings, line, frozenset(asked))
     except (TypeError, ValueError, KeyError):  # there is no entry, or it is damaged
@@ -91,7 +92,7 @@ def _remember(
     kept: Cache, key: str, found: Rendered, questions: Sequence[tuple[tuple[str, ...], str]]
 ) -> None:
     origin = found.origin
-    values = (found.text, origin.lines, origin.target, origin.variables)
+    values = (found.text, origin.lines, origin.variables)
     try:
         entry = encode((*values, found.settings, found.settings_line, [*found.asked], questions))
     except Exception:  # config() was given what is no plain value

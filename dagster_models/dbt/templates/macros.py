@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from jinja2 import TemplateSyntaxError, nodes
 
 from dagster_models.dbt.project.manifest import DbtMacro
-from dagster_models.dbt.text.template import MACRO, environment
+from dagster_models.dbt.text.template import MACRO, parsed
 from dagster_models.project.files import MACROS, ProjectFile
 
 
@@ -24,7 +24,7 @@ def macros_of(files: Sequence[ProjectFile], project: str) -> dict[str, DbtMacro]
 def _macros(file: ProjectFile, project: str) -> Iterator[DbtMacro]:
     package = project if file.folder == MACROS else file.parts[0]
     try:
-        body = environment().parse(file.text, file.path, file.path).body
+        body = parsed(file.text, file.path).body
     except TemplateSyntaxError as error:
         raise BadMacroFile(f"{file.path}:{error.lineno}: {error.message}") from None
     for node in body:

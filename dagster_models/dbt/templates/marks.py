@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from jinja2 import Template, nodes
 
-from dagster_models.dbt.text.template import compiled, environment
+from dagster_models.dbt.text.template import compiled, parsed
 
 _MARK = re.compile("\ue000(\\d+)\ue001")
 _REGION = re.compile(r"/\* @(?:incremental|end) \*/|/\* @full|\*/")
@@ -20,7 +20,7 @@ _REGION = re.compile(r"/\* @(?:incremental|end) \*/|/\* @full|\*/")
 
 def marked_template(text: str, path: str) -> Template:
     """The template, whose text will have marks. Raises TemplateSyntaxError."""
-    tree = environment().parse(text, path, path)
+    tree = parsed(text, path)
     _mark(tree.body)
     return compiled(tree, path)
 

@@ -1,8 +1,9 @@
 """What `ref` and `source` mean in a template: a model, seed or source of the project itself.
 
-A relation's unique_id is its key as a text. Within SQL it becomes the name that plain SQL has for
-it. Where Jinja takes it apart (`ref('x').schema`), and within literals, it is the key: one load is
-for all targets, so no template knows where a target keeps its relations.
+A relation's unique_id is its key as a text. Within SQL it becomes the key too, as a bare name might
+mean a source as well (`ref('orders')` beside `source('raw', 'orders')`). Where Jinja takes it apart
+(`ref('x').schema`), and within literals, it is the key: one load is for all targets, so no template
+knows where a target keeps its relations.
 """
 
 from __future__ import annotations
@@ -41,9 +42,7 @@ class ProjectNames:
         return self._known[unique_id]
 
     def is_unique(self, unique_id: str) -> bool:
-        """Whether the bare name means it alone. A source is always named with its schema."""
-        key = self._known[unique_id]
-        return self._named.get(key.name.lower()) == [key]
+        return False
 
     def ref(
         self, node: DbtNode, name: str, package: str | None, version: str | None

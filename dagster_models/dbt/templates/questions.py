@@ -29,8 +29,7 @@ class Answers:
         kind, *about = question
         if kind == "ref":
             name, package, version = about
-            found = self.names.find(name, package or None, version or None)
-            answer: Any = [(*key, self.names.is_unique(str(key))) for key in found]
+            answer: Any = [*map(tuple, self.names.find(name, package or None, version or None))]
         else:
             source: Mapping[str, Any] = {
                 "var": self.template.variables,

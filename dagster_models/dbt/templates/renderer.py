@@ -3,6 +3,7 @@ relations come out as placeholders that become names of our SQL."""
 
 from __future__ import annotations
 
+import datetime as dt
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
-from jinja2 import Template, TemplateSyntaxError, UndefinedError, nodes
+from jinja2 import Template, TemplateSyntaxError, Undefined, UndefinedError, nodes
 
 from dagster_models.core.model import EMPTY, TemplateOrigin
 from dagster_models.dbt.project.entry import DbtEntry
@@ -22,6 +23,7 @@ from dagster_models.dbt.templates.context import (
     TemplateConfig,
     TemplateTarget,
     TemplateVar,
+    Unknown,
     env_var_of,
     modules_without_clock,
     unknown_values,
@@ -35,7 +37,7 @@ from dagster_models.dbt.text.placeholders import Placeholders
 from dagster_models.dbt.text.regions import with_regions
 from dagster_models.dbt.text.relations import RelationObject
 from dagster_models.dbt.text.renderer import Renderer
-from dagster_models.dbt.text.template import MACRO, environment
+from dagster_models.dbt.text.template import MACRO, parsed
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.project.files import MACROS, PACKAGES
 from dagster_models.project.templates import ModelTemplate, Rendered, TemplateError, TemplateProject
@@ -94,10 +96,13 @@ class TemplateRenderer:
             _refuse_blocks(template.file.text)
             jinja = marked_template(template.file.text, path)
             rendered = self._rendered(jinja, template, asked)
+            rendered.text.encode()
         except TemplateError:
             raise
         except TemplateSyntaxError as error:
             raise TemplateError(f"Jinja: {error.message}", line.of(error)) from None
+        except UnicodeEncodeError:
+            raise TemplateError("its text has a half of a character (a surrogate)", 1) from None
         except (NotImportable, SqlSyntaxError) as error:
             what, fix = _said(error)
             raise TemplateError(f"{what}{line.macro(error)}", line.of(error), fix) from None
@@ -113,12 +118,12 @@ class TemplateRenderer:
             text, lines = self._both(full, without_marks(self._text(jinja, template, asked, True)))
         target = any(kind == "target" for kind, *_ in asked.questions)
         variables = sorted(about[0] for kind, *about in asked.questions if kind == "var")
-        name = str(self.project.target["name"]) if target else ""
+        name = self.project.target_name if target else ""
         tokens = has_tokens(text, placeholders.dialect)
         return Rendered(
             placeholders.named(text).text if tokens else placeholders.as_dbt(text),
             TemplateOrigin(lines, name, tuple(variables)),
-            _plain(asked.config, placeholders),
+            _settings(template, asked, placeholders),
             asked=frozenset(asked.settings),
         )
 
@@ -210,15 +215,36 @@ class TemplateRenderer:
         )
 
 
-def _plain(value: Any, placeholders: Placeholders) -> Any:
-    """What `config()` was given, in which relations are names."""
-    if isinstance(value, (str, RelationObject)):
-        return placeholders.named(str(value)).text
+def _settings(
+    template: ModelTemplate, asked: TemplateAsks, placeholders: Placeholders
+) -> dict[str, Any]:
+    """What `config()` was given, in which relations are names. Raises TemplateError."""
+    try:
+        return {key: _plain(value, key, placeholders) for key, value in asked.config.items()}
+    except NotImportable as error:
+        what, fix = _said(error)
+        raise TemplateError(what, _line_of_config(template.file.text), fix) from None
+
+
+def _plain(value: Any, key: str, placeholders: Placeholders) -> Any:
+    if isinstance(value, (str, RelationObject, Unknown)):
+        text = str(value)  # which is refused if it is unknown
+        is_sql = has_tokens(text, placeholders.dialect)  # and not "it's", a description
+        return placeholders.named(text).text if is_sql else placeholders.as_dbt(text)
     if isinstance(value, Mapping):
-        return {str(key): _plain(it, placeholders) for key, it in value.items()}
-    if isinstance(value, (list, tuple, set)):
-        return [_plain(it, placeholders) for it in value]
-    return value
+        return {str(name): _plain(it, key, placeholders) for name, it in value.items()}
+    if isinstance(value, (set, frozenset)):
+        value = sorted(value, key=repr)  # its own order is another one in each process
+    if isinstance(value, (list, tuple)):
+        return [_plain(it, key, placeholders) for it in value]
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, dt.date):
+        day = dt.date(value.year, value.month, value.day)
+        return dt.datetime.combine(day, value.timetz()) if isinstance(value, dt.datetime) else day
+    kind = "what is not defined" if isinstance(value, Undefined) else f"a {type(value).__name__}"
+    fix = "Give it texts, numbers, lists or mappings; `| list` makes a list of what a filter gives."
+    raise Refused(f"config() was given {kind} for `{key}`", fix)
 
 
 _UNUSED = (
@@ -252,7 +278,7 @@ _NOBODY = DbtNode(
 
 def _refuse_blocks(text: str) -> None:
     """Raise TemplateError for a block of dbt's that is no part of a query."""
-    for block in environment().parse(text).find_all(nodes.Macro):
+    for block in parsed(text, "").find_all(nodes.Macro):
         word = "macro" if block.name.startswith(MACRO) else block.name.split("_")[1]
         fix = f"Write the query alone{_BLOCKS.get(word, '')}."
         raise TemplateError(f"a model has no `{word}` block", block.lineno, fix)
@@ -260,7 +286,7 @@ def _refuse_blocks(text: str) -> None:
 
 def _line_of_config(text: str) -> int:
     """The line of the first call of `config`."""
-    for call in environment().parse(text).find_all(nodes.Call):
+    for call in parsed(text, "").find_all(nodes.Call):
         names = [it.name for it in call.find_all(nodes.Name)][:1]
         if names == ["config"]:
             return call.lineno

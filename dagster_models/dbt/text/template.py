@@ -109,10 +109,33 @@ def template(text: str) -> Template:
     return environment().from_string(text)
 
 
+def parsed(text: str, path: str) -> nodes.Template:
+    """The text as a tree. Raises TemplateSyntaxError for whatever is wrong in it."""
+    try:
+        return environment().parse(text, path, path)
+    except RecursionError:
+        raise TemplateSyntaxError("it is nested too deeply", 1, path, path) from None
+    except ValueError as error:  # a number of more digits than Python reads
+        raise TemplateSyntaxError(str(error), 1, path, path) from None
+
+
 def compiled(source: str | nodes.Template, path: str) -> Template:
-    """A template whose lines bear the name *path* in tracebacks."""
-    of = environment()
-    return of.template_class.from_code(of, of.compile(source, path, path), of.make_globals(None))
+    """A template whose lines bear the name *path* in tracebacks. Raises TemplateSyntaxError."""
+    of, tree = environment(), parsed(source, path) if isinstance(source, str) else source
+    try:
+        code = of.compile(tree, path, path)
+    except SyntaxError as error:  # Python refuses what Jinja does not look at, as `f(a=1, a=2)`
+        line = _line_of(tree, path, error.lineno or 1)
+        raise TemplateSyntaxError(error.msg, line, path, path) from None
+    return of.template_class.from_code(of, code, of.make_globals(None))
+
+
+def _line_of(tree: nodes.Template, path: str, line: int) -> int:
+    """The template's line from which Jinja has made a line of Python."""
+    written = environment().compile(tree, path, path, raw=True)
+    found = re.search(r"^debug_info = '(.+)'$", written, re.MULTILINE)
+    pairs = [it.split("=") for it in found[1].split("&")] if found else []
+    return max((int(of) for of, at in pairs if int(at) <= line), default=1)
 
 
 def _as_it_is(value: Any) -> Any:

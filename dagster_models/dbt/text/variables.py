@@ -11,6 +11,14 @@ from dagster_models.dbt.text.errors import NotImportable
 _MISSING: Any = object()
 
 
+def own_copy(value: Any) -> Any:
+    """The value for one text, as dbt has it: `{% do var('kinds').append(...) %}` must change no
+    other text."""
+    if isinstance(value, Mapping):
+        return {key: own_copy(it) for key, it in value.items()}
+    return [*map(own_copy, value)] if isinstance(value, (list, tuple)) else value
+
+
 class VarFunction:
     """``var`` of one node. The command line goes before the project, and the project before the
     package that the node is of; within each, what is below the package's name goes first. *seen*
@@ -24,7 +32,7 @@ class VarFunction:
         render: Callable[[str], str],
         seen: dict[str, Any],
     ) -> None:
-        self._seen = seen
+        self._seen, self._given = seen, dict[str, Any]()
         self._scopes = [given, *_scopes(manifest, node.package)]
         self._render = render
 
@@ -35,7 +43,7 @@ class VarFunction:
                 if isinstance(value, str) and "{{" in value:
                     value = self._render(value)
                 self._seen[name] = value
-                return value
+                return self._given.setdefault(name, own_copy(value))
         if default is _MISSING:
             raise NotImportable(f"var({name!r}) has no value: give it with --vars")
         return default

@@ -86,6 +86,7 @@ def _project(files: Sequence[ProjectFile], context: DraftContext, cache: str) ->
         keys=keys,
         macros=read_macro_files(context.root, of_all),
         dispatch=settings.jinja.dispatch,
+        target_name=settings.default_target,
         target=_target(settings),
         environ=settings.variables.environ,
         cache=cache,
