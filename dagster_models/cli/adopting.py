@@ -121,15 +121,15 @@ class _Adopting:
 
 
 def adoption_lines(found: Sequence[AdoptedNode]) -> Iterator[str]:
-    """The summary for a terminal: the reason of each that is left is in it."""
+    """The summary for a terminal: the reason of each that has one is in it."""
     counts = Counter(it.what.state for it in found)
     yield "Relations that dbt has built:"
     for state in ADOPTIONS:
         if counts[state]:
             yield f"  {counts[state]:>6}  {_SAYS[state]}"
     for it in found:
-        if it.what.state == "left":
-            yield f"  left: {it.name}: {it.what.why}"
+        if it.what.why:
+            yield f"  {it.what.state}: {it.name}: {it.what.why}"
 
 
 def has_left(found: Sequence[AdoptedNode]) -> bool:

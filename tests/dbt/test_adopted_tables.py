@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dagster_models.cli.adopting import adoption_lines
 from dagster_models.cli.main import main
+from dagster_models.core.adopted import Adopted
+from dagster_models.dbt.adoption import AdoptedNode
 from dbt_cases import manifest_of, step
 from dbt_profiles import dbt_profile, sql
 from systems import System, duckdb_system
@@ -157,6 +160,14 @@ def test_runs_go_on_from_what_dbt_itself_has_built(
     found_now = [(1, 10, False), (1, 11, True), (2, None, True), (3, 8, True), (4, 1, True)]
     assert sql(system, states) == found_now
     assert set(before["kept"][1:]) < set(after["kept"])
+
+
+def test_the_summary_says_why_something_is_not_taken_over() -> None:
+    found = {"a": Adopted("adopted"), "b": Adopted("left", "it is a view")}
+    found |= {"c": Adopted("replaced"), "d": Adopted("replaced", "nobody knows what it reads")}
+    lines = list(adoption_lines([AdoptedNode(f"model.shop.{k}", k, v) for k, v in found.items()]))
+    assert lines[-2:] == ["  left: b: it is a view", "  replaced: d: nobody knows what it reads"]
+    assert "  2  replaced by each run" in "".join(lines)
 
 
 ORDERS = "select * from {{ ref('raw') }}"

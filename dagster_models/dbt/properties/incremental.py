@@ -95,7 +95,11 @@ def _narrowed(header: ImportedHeader, strategy: str, used: Sequence[str]) -> Non
         elif strategy == "merge" and given:
             names = [given] if isinstance(given, str) else list(given)
             keys = {it.lower() for it in used}  # which no merge writes
-            header.values[name] = [it for it in names if it.lower() not in keys]
+            others = [it for it in names if it.lower() not in keys]
+            if name == "merge_update_columns":  # an empty list would mean all columns
+                others = others or names
+            if others:
+                header.values[name] = others
         elif given:
             header.remark(f"`{name}` means nothing to the strategy {strategy}", Weight.NOTE)
     for name in ("incremental_predicates", "predicates"):
