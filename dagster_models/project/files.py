@@ -133,7 +133,7 @@ def read_macro_files(root: str, report: Report) -> tuple[ProjectFile, ...]:
         found = sorted(_walk(root, folder, (".sql",), report))
         whole = {parts[0] for _, parts, _ in found if parts[1:2] == ("macros",)}
         for path, parts, ending in found:
-            other = folder == PACKAGES and parts[0] in whole and parts[1] != "macros"
+            other = folder == PACKAGES and parts[0] in whole and parts[1:2] != ("macros",)
             if not other and (read := read_file(root, path, report)) is not None:
                 files.append(ProjectFile(path, folder, parts, ending, *read))
     return tuple(files)

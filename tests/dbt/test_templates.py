@@ -101,6 +101,15 @@ def test_a_version_is_a_file_with_its_number(tmp_path: Path) -> None:
     assert upstream(project, "main.m") == ["main.paid_v10", "main.paid_v2"]
 
 
+def test_config_within_is_incremental_is_that_of_the_first_build(tmp_path: Path) -> None:
+    """As dbt parses a model before it knows what is there."""
+    text = (
+        "{{ config(materialized='incremental', tags=['later' if is_incremental() else 'first']) }}"
+        "select 1 as id"
+    )
+    assert project_of(tmp_path, text).steps[Key("main", "m")].config.tags == ("first",)
+
+
 def test_a_source_may_have_the_name_of_a_model(tmp_path: Path) -> None:
     sources = "sources: [{name: raw, tables: [{name: stg_orders}]}]\n"
     text = "select a.id from {{ ref('stg_orders') }} as a, {{ source('raw', 'stg_orders') }} as b"
@@ -286,6 +295,16 @@ def test_what_is_wrong_is_said_at_its_line(tmp_path: Path, case: tuple[str, str]
     text, expected = case
     twice = {"macros_jinja/twice.sql": "{% macro twice() %}\n{{ ref(a=1, a=2) }}{% endmacro %}"}
     assert expected in error_of(tmp_path, text, **twice)
+
+
+def test_a_file_may_end_in_upper_case(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match=r"main/upper\.SQL:3:1: error: Jinja: 'no' is undefined"):
+        load_jinja(jinja_project(tmp_path, {"models_jinja/main/upper.SQL": "select\n\n{{ no() }}"}))
+
+
+def test_a_file_beside_a_package_may_have_its_name(tmp_path: Path) -> None:
+    beside = {"packages_jinja/util.sql": "{% macro beside() %}{% endmacro %}"}
+    assert load_jinja(jinja_project(tmp_path, beside)).steps
 
 
 def test_two_models_of_one_name_are_an_error_with_the_way_out(tmp_path: Path) -> None:

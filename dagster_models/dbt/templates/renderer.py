@@ -113,6 +113,7 @@ class TemplateRenderer:
         full = without_marks(self._text(jinja, template, asked, False))
         if asked.config and asked.settings:  # what it asks for may be said behind the question
             full = without_marks(self._text(jinja, template, asked, False))
+        settings = _settings(template, asked, placeholders)  # dbt asks where nothing is there yet
         text, lines = full
         if self._materialized(template, asked) == "incremental":
             text, lines = self._both(full, without_marks(self._text(jinja, template, asked, True)))
@@ -123,7 +124,7 @@ class TemplateRenderer:
         return Rendered(
             placeholders.named(text).text if tokens else placeholders.as_dbt(text),
             TemplateOrigin(lines, name, tuple(variables)),
-            _settings(template, asked, placeholders),
+            settings,
             asked=frozenset(asked.settings),
         )
 
@@ -322,7 +323,7 @@ def _frames(error: BaseException) -> Iterator[tuple[str, int]]:
         at = at.__cause__ or at.__context__
     for frames in reversed(every):
         for frame in frames:
-            if frame.filename.endswith(".sql"):
+            if frame.filename.lower().endswith(".sql"):
                 yield frame.filename, frame.lineno or 1
 
 
