@@ -173,7 +173,7 @@ def _read(
     file = _read_project_file(root, report)
     settings = read_settings(file, root, environ, report, given)
     files = read_files(root, report, templates=settings.jinja is not None)
-    refuse_without_setting(root, settings, report)
+    refuse_without_setting(root, file, report)
     if file is not None and not os.path.isdir(os.path.join(root, "models")):
         fix = "Create it: each .sql or .py file in it builds one table or view."
         report(Problem("there is no models/ folder", "models", fix=fix))

@@ -340,8 +340,9 @@ def test_a_warning_names_the_line_of_the_template(tmp_path: Path) -> None:
     assert project.steps[Key("main", "m")].undeclared[0].line == 5
 
 
-def test_templates_need_the_setting(tmp_path: Path) -> None:
-    root = jinja_project(tmp_path, {"dagster_models.yaml": "name: shop\n"})
+@pytest.mark.parametrize("setting", ["", "jinja: false\n"])
+def test_templates_need_the_setting(tmp_path: Path, setting: str) -> None:
+    root = jinja_project(tmp_path, {"dagster_models.yaml": f"name: shop\n{setting}"})
     with pytest.raises(ProjectError, match="nothing renders the templates of this folder") as found:
         load_jinja(root)
     assert "Write `jinja: true` into dagster_models.yaml; it needs the extra `jinja`." in str(
@@ -357,6 +358,7 @@ def test_templates_need_the_extra(tmp_path: Path) -> None:
     ):
         load_jinja(root)
     assert "pip install 'dagster-models[jinja]'" in str(found.value)
+    assert len(found.value.problems) == 1  # and not that nothing renders the templates
 
 
 def test_a_project_without_templates_imports_no_jinja(tmp_path: Path) -> None:

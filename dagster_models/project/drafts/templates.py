@@ -64,9 +64,14 @@ def rendered(
     return tuple(made.get(file.path, file) for file in files)
 
 
-def refuse_without_setting(root: str, settings: Settings, report: Report) -> None:
-    """Report a folder of templates in a project that does not render them."""
-    if settings.jinja is None and os.path.isdir(os.path.join(root, TEMPLATES)):
+def refuse_without_setting(root: str, file: YamlNode | None, report: Report) -> None:
+    """Report a folder of templates in a project that does not render them. *file*: the project
+    file; what is wrong with it, or with its `jinja:`, has been reported."""
+    if file is None or not isinstance(file.value, dict):
+        return
+    setting = file.value.get("jinja")
+    is_off = setting is None or setting.value is False
+    if is_off and os.path.isdir(os.path.join(root, TEMPLATES)):
         fix = f"Write `jinja: true` into {PROJECT_FILE}; it needs the extra `jinja`."
         report(Problem("nothing renders the templates of this folder", TEMPLATES, fix=fix))
 
