@@ -30,7 +30,7 @@ from dagster_models.core.materializations import (
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.tasks import SINCE, Query
 from dagster_models.core.windows import Partition, TimeWindow, ValueWindow
-from dagster_models.errors import ErrorKind, WarehouseLost
+from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.processes.server.commits import commits_of
 from dagster_models.util import arrow_files as bulk
@@ -427,6 +427,7 @@ def test_the_types_of_python_follow_their_values(
         ("datetime", "datetime(6)", True),
         ("datetime(6)", "datetime", False),
         ("date", "datetime", False),
+        ("float", "double(5,2)", False),
         ("enum('a')", "enum('a')", True),
         ("enum('a')", "enum('a','b')", False),
     ],
@@ -449,6 +450,7 @@ def test_types_that_take_all_values_of_others(given: str, table: str, whether: b
         ("bigint", "-9", "12345678901"),
         ("decimal(9,2)", "-1.25", "5.25"),
         ("double", "-1.25", "5.25"),
+        ("float", "1234567", "1234568"),
         ("varchar(9)", "'a'", "'b''\\\\'"),
         ("longtext", "'a'", "'b'"),
     ],
@@ -558,6 +560,20 @@ def test_windows_of_a_moment_and_of_values(session: mariadb.MariaSession, build:
     assert rows(session, "v") == [(2,), (3,)]
 
 
+@pytest.mark.parametrize("type_", ["char(2)", "varchar(2)", "text", "enum('a', 'B')"])
+def test_a_key_that_a_collation_takes_for_another_is_another_partition(
+    session: mariadb.MariaSession, build: Build, type_: str
+) -> None:
+    session.execute(f"create table s.source (k {type_} collate utf8mb4_general_ci, n int)")
+    session.execute("insert into s.source values ('a', 1), ('B', 2)")
+    both = Partitioned("k", (_value("a"), _value("B")))
+    assert build("select * from s.source", Incremental("replace", partitioned=both)).error is None
+    other = Incremental("replace", partitioned=Partitioned("k", (_value("A"), _value("b"))))
+    outcome = build("select * from s.source", other)
+    assert outcome.changes == Changes("window", None, 0, 0, 0)
+    assert rows(session) == [("B", 2), ("a", 1)]
+
+
 def _value(key: str) -> Partition:
     return Partition(key, ValueWindow((key,)))
 
@@ -618,6 +634,11 @@ def test_a_failed_check_takes_the_rows_back(
     assert outcome.checks[1].sample == (("2", "20"),)
     assert mariadb.rows("select k from s.t") == [(1,)]
     assert build("select 2 as k, 11 as v", MERGE, checks=(broken, fails)).error is None
+
+
+def test_a_unit_test_says_why_there_is_none(session: mariadb.MariaSession) -> None:
+    with pytest.raises(WarehouseError, match="MariaDB commits each statement that makes"):
+        session.begin_rehearsal()
 
 
 def test_what_reads_its_own_table_needs_a_query_of_its_own_for_the_first_build(

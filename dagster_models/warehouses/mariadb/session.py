@@ -136,6 +136,9 @@ class MariaSession(MariaStages):
         self.take_turn(relation)
         return incremental.read(self, relation, how)
 
+    def begin_rehearsal(self) -> None:
+        raise refusals.no_transactions("a unit test builds relations that are rolled back")
+
     def rehearse(self, task: BuildTask) -> Staged:
         raise refusals.no_transactions("a unit test builds relations that are rolled back")
 

@@ -35,8 +35,11 @@ def _other(text: str, type_: str) -> str:
 
 
 def _cast(expression: str, type_: str) -> str:
-    """A number less a number is one as it is, and a text has no lookback."""
+    """A number less a number is one as it is, and a text has no lookback. The text of a FLOAT has
+    six digits only."""
     word = plain(type_)
+    if word.startswith("float"):
+        return f"CAST({expression} AS DOUBLE)"
     if word not in ("date", "datetime", "timestamp"):
         return expression
     return f"CAST({expression} AS {'DATE' if word == 'date' else 'DATETIME(6)'})"

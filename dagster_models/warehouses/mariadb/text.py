@@ -57,6 +57,11 @@ _PROGRAM = re.compile(
 )
 
 
+def exact(value: str) -> str:
+    """A text, as SQL, that equals no other text, whatever the collation of its column is."""
+    return f"CONVERT({value} USING utf8mb4) COLLATE utf8mb4_nopad_bin"
+
+
 def literal(text: str) -> str:
     """A string as a literal: a backslash begins an escape."""
     return "'" + text.replace("\\", "\\\\").replace("'", "''").replace("\0", "\\0") + "'"

@@ -78,7 +78,7 @@ def fits(given: str, table: str) -> bool:
         may_sign = one.unsigned or not other.unsigned
         return may_sign and whole <= other.digits - other.scale and one.scale <= other.scale
     if (one.word, other.word) == ("float", "double"):
-        return True
+        return not other.digits  # double(5,2) rounds
     if one.word == other.word and one.word in _TIMES:
         return one.digits <= other.digits
     for fixed, sized in (("char", _TEXTS), ("binary", _BLOBS)):

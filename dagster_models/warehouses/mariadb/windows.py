@@ -41,6 +41,14 @@ class MariaColumn(WindowColumn):
             moment = moment.astimezone(dt.timezone.utc).replace(tzinfo=None)
         return f"TIMESTAMP {self.literal(moment.isoformat(' '))}"
 
+    def _among(self, listed: str) -> str:
+        """A collation takes 'a' for 'A', which is the key of another partition. The first condition
+        is for an index."""
+        found = f"{self.quoted} IN ({listed})"
+        if self.type_.startswith("enum") or ColumnType.of(self.type_).is_text:
+            return f"({found} AND {text.exact(self.quoted)} IN ({listed}))"
+        return found
+
     def _value(self, value: str) -> str:
         is_plain = ColumnType.of(self.type_).is_number and _NUMBER.match(value)
         return value if is_plain else self.literal(value)

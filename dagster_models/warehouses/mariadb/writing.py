@@ -10,6 +10,7 @@ from dagster_models.core.changes import Changes
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.backquotes import quote, quoted
+from dagster_models.warehouses.mariadb.text import exact
 from dagster_models.warehouses.mariadb.types import ColumnType
 from dagster_models.warehouses.materializations.keys import refuse_keys_of_table
 
@@ -56,8 +57,7 @@ class RowWrite:
         for equal."""
         values = f"t.{quote(its)}", f"n.{quote(new)}"
         if ColumnType.of(self.types.get(its, "")).is_text:
-            exact = "CONVERT({} USING utf8mb4) COLLATE utf8mb4_nopad_bin"
-            values = exact.format(values[0]), exact.format(values[1])
+            values = exact(values[0]), exact(values[1])
         return "NOT ({} <=> {})".format(*values)
 
 

@@ -82,7 +82,7 @@ class WindowColumn:
             found = [f"({each})" for each in found]
         for window in merged(given):
             if isinstance(window, ValueWindow):
-                found.append(f"{column} IN ({', '.join(map(self._value, window.values))})")
+                found.append(self._among(", ".join(map(self._value, window.values))))
         return " OR ".join(found) or "1 = 0"
 
     def number_of(self, windows: Sequence[Window]) -> str:
@@ -152,6 +152,10 @@ class WindowColumn:
     def _literal(self, shown: dt.datetime) -> str:
         text = str(shown.date()) if self._kind is WindowKind.DATE else shown.isoformat(" ")
         return self.typed(self._kind, text)
+
+    def _among(self, listed: str) -> str:
+        """The condition that the value is one of those, and no other that equals one."""
+        return f"{self.quoted} IN ({listed})"
 
     def _value(self, value: str) -> str:
         text = self.literal(value)
