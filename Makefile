@@ -99,7 +99,9 @@ lint: setup ## run the linter and the type checker
 
 # The other tools, where they are installed: `make bench PEERS=folder`, see docs/comparison.md.
 PEERS ?=
-export PATH := $(PATH)$(foreach peer,dbt sqlmesh yato,$(if $(PEERS),:$(abspath $(PEERS))/$(peer)/bin))
+# (No `foreach`: it puts spaces between the folders.)
+PEERS_AT := $(abspath $(PEERS))
+export PATH := $(PATH)$(if $(PEERS),:$(PEERS_AT)/dbt/bin:$(PEERS_AT)/sqlmesh/bin:$(PEERS_AT)/yato/bin)
 
 bench: setup ## run the benchmarks, which print their figures beside their goals (this takes half an hour)
 	@status=0; for bench in schedule start overhead sleepers stopping memory launch loading event_log \
