@@ -133,6 +133,8 @@ def test_microbatch_is_partitions(
     ("given", "written"),
     [
         ({"merge_update_columns": ["status"]}, {"merge_update_columns": ["status"]}),
+        # Only new rows are written: without a column, all would be.
+        ({"merge_update_columns": ["id"]}, {"merge_update_columns": ["id"]}),
         ({"merge_exclude_columns": "at"}, {"merge_exclude_columns": ["at"]}),
         ({"merge_exclude_columns": ["ID", "at"]}, {"merge_exclude_columns": ["at"]}),
         ({"merge_exclude_columns": ["id"]}, {}),

@@ -261,6 +261,16 @@ def test_a_merge_leaves_the_columns_that_it_is_not_to_write(
     assert (outcome.changes.inserted, outcome.changes.updated) == (1, 1)
 
 
+def test_a_merge_that_is_to_write_the_key_only_changes_nothing(
+    session: WarehouseSession, build: Build
+) -> None:
+    how = Incremental("merge", ("k",), merge_update_columns=("k",))
+    assert build("select 1 as k, 1 as v", how).error is None
+    outcome = build("select * from (select 1 as k, 2 as v union all select 2, 2) as given", how)
+    assert outcome.error is None
+    assert rows(session) == [(1, 1), (2, 2)]
+
+
 def test_a_column_of_a_merge_that_the_query_lacks_is_refused(
     session: WarehouseSession, build: Build
 ) -> None:
