@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -238,6 +239,33 @@ def test_what_spark_was_shown_goes_when_nobody_reads_it_any_more(
     assert session.query("select n from s.t")[1] == [(5,)]
 
 
+def test_a_table_whose_metadata_is_not_here_leaves_no_folders(
+    session: spark.SparkSession, location: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of somebody else in an object store, which each look at the catalog meets."""
+    create(session, "table", "select 1 as n")
+
+    def refuse(*arguments: object) -> None:
+        raise OSError("no such file")
+
+    monkeypatch.setattr("os.link", refuse)
+    monkeypatch.setattr("shutil.copyfile", refuse)
+    shown = set(Path(location, "s/t").glob("shown-*"))
+    table_at(location).append(pa.table({"n": pa.array([2], pa.int32())}))
+    with pytest.raises(WarehouseError, match="no such file"):
+        session.location.log(T).shown()
+    assert set(Path(location, "s/t").glob("shown-*")) == shown
+
+
+def test_a_catalog_in_postgres_needs_its_driver(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(WarehouseError, match=r"dagster-models\[postgres\]") as caught:
+        spark.connect({**settings, "catalog": "postgresql://u@localhost:1/d"})
+    assert caught.value.name == "NotInstalled"
+
+
 @pytest.mark.slow
 def test_the_catalog_may_be_in_postgres(sail: SailServer, location: str, postgres_dsn: str) -> None:
     settings = {**sail.settings, "location": location, "format": "iceberg"}
@@ -265,6 +293,8 @@ def test_the_catalog_may_be_in_postgres(sail: SailServer, location: str, postgre
         ({"format": "hudi"}, ErrorKind.INVALID_SETTINGS, "`delta` or `iceberg`"),
         ({"catalog": ""}, ErrorKind.INVALID_SETTINGS, "needs `catalog`"),
         ({"catalog": "http://localhost:1"}, ErrorKind.INVALID_SETTINGS, "SQLite or PostgreSQL"),
+        ({"catalog": "postgresql://u:p@h:x/d"}, ErrorKind.INVALID_SETTINGS, "is the port a number"),
+        ({"catalog": "postgresql:"}, ErrorKind.INVALID_SETTINGS, "is no URL"),
         ({"catalog": "sqlite:////nowhere/c.db"}, ErrorKind.UNREACHABLE, "cannot be reached"),
     ],
 )

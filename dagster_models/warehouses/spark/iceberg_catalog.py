@@ -38,8 +38,12 @@ class IcebergCatalog(RelationFolder):
         except ImportError as error:
             what = f"`format: iceberg` needs pip install 'dagster-models[iceberg]' ({error})"
             raise WarehouseError(ErrorKind.INVALID_SETTINGS, what, name="NotInstalled") from error
+        database = _database(url)
         try:
-            self._catalog = SqlCatalog(name, uri=_database(url))
+            self._catalog = SqlCatalog(name, uri=database)
+        except ImportError as error:  # of the database's driver
+            what = f"`catalog` needs pip install 'dagster-models[postgres]' ({error})"
+            raise WarehouseError(ErrorKind.INVALID_SETTINGS, what, name="NotInstalled") from error
         except SQLAlchemyError as error:
             what = f"the Iceberg catalog cannot be reached: {error}"
             raise WarehouseError(
@@ -119,12 +123,21 @@ class IcebergCatalog(RelationFolder):
 
 def _database(url: str) -> str:
     """The URL as SQLAlchemy takes it, with psycopg 3."""
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
     if not url.startswith(_DATABASES):
         raise WarehouseError(
             ErrorKind.INVALID_SETTINGS,
             "`format: iceberg` needs `catalog`: the URL of a SQLite or PostgreSQL database, such as"
             " sqlite:////mnt/lake/catalog.db or postgresql://etl@db.internal/lake",
         )
+    try:
+        make_url(url)
+    except (ArgumentError, ValueError):  # not chained: it may show a part of the password
+        what = "`catalog` is no URL: is the port a number, and is each @, / or # of a password"
+        what += " written as %40, %2F or %23?"
+        raise WarehouseError(ErrorKind.INVALID_SETTINGS, what) from None
     if url.startswith("sqlite:") and "timeout=" not in url:
         return f"{url}{'&' if '?' in url else '?'}timeout={_LOCK_SECONDS}"
     return url.replace("postgresql:", "postgresql+psycopg:", 1)

@@ -91,12 +91,14 @@ class IcebergLog(TableLog):
         os.makedirs(os.path.join(part, "metadata"))
         name = os.path.join(part, "metadata", os.path.basename(location))
         try:
-            os.link(location, name)
-        except OSError:
-            shutil.copyfile(location, name)
-        with contextlib.suppress(OSError):
-            os.rename(part, folder)
-        shutil.rmtree(part, ignore_errors=True)
+            try:
+                os.link(location, name)
+            except OSError:
+                shutil.copyfile(location, name)
+            with contextlib.suppress(OSError):
+                os.rename(part, folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
         for it in os.scandir(self.folder):
             if it.name.startswith(_SHOWN) and it.stat().st_mtime < time.time() - _SHOWN_SECONDS:
                 shutil.rmtree(it.path, ignore_errors=True)
