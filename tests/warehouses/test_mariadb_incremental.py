@@ -338,6 +338,16 @@ def test_keys_of_any_type(session: mariadb.MariaSession, build: Build, type_: st
     assert session.query("select v from s.t order by v")[1] == [(1,), (2,)]
 
 
+def test_a_key_of_many_texts(session: mariadb.MariaSession, build: Build) -> None:
+    """The new rows have an index of the key, which may not be that long."""
+    keys = tuple(f"k{number}" for number in range(9))
+    listed = ", ".join(f"cast('a' as char(100)) as {key}" for key in keys)
+    for v in (1, 2):
+        outcome = build(f"select {listed}, {v} as v", Incremental("merge", keys))
+        assert outcome.error is None, outcome.error
+    assert rows(session, "k0, k8, v") == [("a", "a", 2)]
+
+
 # Columns -----------------------------------------------------------------------------------------
 
 

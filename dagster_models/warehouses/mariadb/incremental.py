@@ -46,6 +46,9 @@ from dagster_models.warehouses.materializations.write import refuse_lost_rows
 if TYPE_CHECKING:
     from dagster_models.warehouses.mariadb.session import MariaSession
 
+#: Columns of the index of new rows: one has 3,072 bytes at most, and a column of texts up to 400.
+_INDEXED = 7
+
 
 def build(session: MariaSession, task: BuildTask, how: Incremental) -> Staged:
     """Build all of it where there is no table yet or a full refresh is asked for, else add to it.
@@ -146,6 +149,7 @@ def _index_keys(
     for name in (given for its, given in fitted.columns if its in keys):
         length = "(100)" if ColumnType.of(types[name]).is_long else ""
         parts.append(f"{quote(name)}{length}")
+    parts = parts[:_INDEXED]
     session.change(f"ALTER TABLE {quoted(new)} ADD INDEX dagster_models_keys ({', '.join(parts)})")
 
 
