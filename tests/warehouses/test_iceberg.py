@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pyarrow as pa
 import pytest
 
@@ -285,6 +286,25 @@ def test_the_catalog_may_be_in_postgres(sail: SailServer, location: str, postgre
         assert run(session, TASK, Stop()).verdict is Verdict.COMMITTED
         session.drop(T, "b")
         assert session.there([T]) == []
+
+
+@pytest.mark.slow
+def test_a_connection_to_the_catalog_that_has_ended_is_opened_again(
+    sail: SailServer, location: str, postgres_dsn: str
+) -> None:
+    settings = {**sail.settings, "location": location, "format": "iceberg"}
+    warehouse = spark.connect({**settings, "catalog": postgres_dsn})
+    with contextlib.closing(warehouse), session_of(warehouse) as session:
+        session.prepare(["s"])
+        staged = session.build(TASK)
+        with psycopg.connect(postgres_dsn, autocommit=True) as server:
+            ended = server.execute(
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+                " where datname = current_database() and pid <> pg_backend_pid()"
+            ).fetchall()
+        assert (True,) in ended
+        session.publish(staged, commits_of(TASK, staged))
+        assert session.query("select n from s.t")[1] == [("new",)]
 
 
 @pytest.mark.parametrize(

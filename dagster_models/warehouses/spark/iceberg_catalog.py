@@ -40,7 +40,8 @@ class IcebergCatalog(RelationFolder):
             raise WarehouseError(ErrorKind.INVALID_SETTINGS, what, name="NotInstalled") from error
         database = _database(url)
         try:
-            self._catalog = SqlCatalog(name, uri=database)
+            # A long build leaves its connection idle, and a server or firewall may have ended it.
+            self._catalog = SqlCatalog(name, uri=database, pool_pre_ping="true")
         except ImportError as error:  # of the database's driver
             what = f"`catalog` needs pip install 'dagster-models[postgres]' ({error})"
             raise WarehouseError(ErrorKind.INVALID_SETTINGS, what, name="NotInstalled") from error
