@@ -10,11 +10,16 @@ from dagster_models.errors import ErrorKind, WarehouseError
 
 
 def refuse_kind(target: TargetType, how: Materialization, known: tuple[type, ...]) -> None:
-    """Raise WarehouseError unless the materialization is of a *known* class."""
+    """Raise WarehouseError unless the materialization is of a *known* class, and asks for nothing
+    that the target lacks."""
     if not isinstance(how, known):
         word = type(how).__name__.lower()
         why = target.lacks.get(word, "it is not known here")
         raise WarehouseError(ErrorKind.UNSUPPORTED, f"`materialized: {word}`: {why}")
+    for key in ("merge_update_columns", "merge_exclude_columns"):
+        if "merge_columns" in target.lacks and getattr(how, key, None):
+            what = f"`{key}`: {target.lacks['merge_columns']}"
+            raise WarehouseError(ErrorKind.UNSUPPORTED, what)
 
 
 def refuse_extras(target: TargetType, extras: Extras) -> None:

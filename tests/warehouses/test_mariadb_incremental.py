@@ -268,6 +268,18 @@ def test_rows_of_other_tables_do_not_change_along(
     assert session.query("select k, v from s.child")[1] == [(1, 1)]
 
 
+@pytest.mark.parametrize("key", ["merge_update_columns", "merge_exclude_columns"])
+def test_a_merge_of_some_columns_is_refused(
+    session: mariadb.MariaSession, build: Build, key: str
+) -> None:
+    """A run may choose this target after the load."""
+    build("select 1 as k, 1 as v, 1 as w", MERGE)
+    error = build("select 1 as k, 2 as v, 2 as w", replace(MERGE, **{key: ("w",)})).error
+    assert error is not None
+    assert key in error.message
+    assert rows(session) == [(1, 1, 1)]
+
+
 def test_a_table_of_keys_only(session: mariadb.MariaSession, build: Build) -> None:
     build("select 1 as k", MERGE)
     outcome = build("select 1 as k union all select 2", MERGE)

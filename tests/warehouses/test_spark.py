@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from dagster_models.core.extras import Extras, Index, UserStatement
-from dagster_models.core.materializations import Custom, Function
+from dagster_models.core.materializations import Custom, Function, Incremental
 from dagster_models.core.messages import Verdict
 from dagster_models.core.model import Relation
 from dagster_models.core.target_types import SPARK
@@ -244,6 +244,9 @@ LACKING = {
     "statements": replace(TASK, extras=Extras(before=(STATEMENT,))),
     "grants": replace(TASK, extras=Extras(grants={"select": ("somebody",)})),
     "indexes": replace(TASK, extras=Extras(indexes=(Index(("n",)),))),
+    "merge_columns": replace(
+        TASK, materialization=Incremental("merge", ("n",), merge_exclude_columns=("v",))
+    ),
 }
 
 
