@@ -221,8 +221,9 @@ def test_a_server_that_was_restarted_knows_the_relations(settings: dict[str, Any
         server.stop()
 
 
+@pytest.mark.parametrize("rehearses", [False, True])
 def test_a_session_that_the_server_has_forgotten_is_begun_anew(
-    sail: SailServer, location: str
+    sail: SailServer, location: str, rehearses: bool
 ) -> None:
     """As after a Python model of twenty minutes. Sail takes no id again of one that was idle."""
     server = start_sail(session_seconds=1)  # one of its own
@@ -232,6 +233,10 @@ def test_a_session_that_the_server_has_forgotten_is_begun_anew(
             session.prepare(["s"])
             create(session, "table", "select 1 as n")
             server.wait_until_said("removing idle session")
+            if rehearses:
+                session.begin_rehearsal()
+                session.rehearse(sql_task("unit_test_s.t", "select 2 as n"))
+                session.rollback()
             assert session.query("select n from s.t")[1] == [(1,)]
         warehouse.close()
     finally:

@@ -197,6 +197,7 @@ class SparkSession(SparkStages):
 
     def begin_rehearsal(self) -> None:
         self.rollback()
+        self.catalog.refresh()  # the tests' catalog may be the one that begins a forgotten session
         self._real = self.location, self.catalog
         self._rehearsal = Rehearsal(self.server, self.location)
         self.location, self.catalog = self._rehearsal.location, self._rehearsal.catalog
