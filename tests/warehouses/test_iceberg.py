@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import socket
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.processes.server.commits import commits_of
 from dagster_models.util import arrow_files as bulk
-from dagster_models.warehouses.spark import iceberg_log
+from dagster_models.warehouses.spark import iceberg_catalog, iceberg_log
 from dagster_models.warehouses.spark import session as spark
 from dagster_models.warehouses.spark.iceberg_schema import widened
 from dagster_models.warehouses.spark.table_log import TableLog
@@ -265,6 +266,18 @@ def test_a_catalog_in_postgres_needs_its_driver(
     with pytest.raises(WarehouseError, match=r"dagster-models\[postgres\]") as caught:
         spark.connect({**settings, "catalog": "postgresql://u@localhost:1/d"})
     assert caught.value.name == "NotInstalled"
+
+
+@pytest.mark.timeout(60)
+def test_a_catalog_that_does_not_answer_is_given_up(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(iceberg_catalog, "_CONNECT_SECONDS", 2)  # libpq's least
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        catalog = f"postgresql://u@127.0.0.1:{silent.getsockname()[1]}/d"
+        with pytest.raises(WarehouseError, match="timeout") as caught:
+            spark.connect({**settings, "catalog": catalog})
+    assert (caught.value.kind, caught.value.transient) == (ErrorKind.UNREACHABLE, True)
 
 
 @pytest.mark.slow

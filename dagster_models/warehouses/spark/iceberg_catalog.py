@@ -21,6 +21,8 @@ from dagster_models.warehouses.spark.table_log import TableLog
 _DATABASES = ("sqlite:", "postgresql:", "postgresql+psycopg:")
 #: How long somebody else's commit in a SQLite file is waited for.
 _LOCK_SECONDS = 30
+#: How long a server that does not answer is waited for; libpq by itself waits for ever.
+_CONNECT_SECONDS = 10
 
 
 class IcebergCatalog(RelationFolder):
@@ -139,6 +141,9 @@ def _database(url: str) -> str:
         what = "`catalog` is no URL: is the port a number, and is each @, / or # of a password"
         what += " written as %40, %2F or %23?"
         raise WarehouseError(ErrorKind.INVALID_SETTINGS, what) from None
-    if url.startswith("sqlite:") and "timeout=" not in url:
-        return f"{url}{'&' if '?' in url else '?'}timeout={_LOCK_SECONDS}"
+    waits = f"timeout={_LOCK_SECONDS}"
+    if not url.startswith("sqlite:"):
+        waits = f"connect_timeout={_CONNECT_SECONDS}"
+    if waits.partition("=")[0] not in url.partition("?")[2]:
+        url += f"{'&' if '?' in url else '?'}{waits}"
     return url.replace("postgresql:", "postgresql+psycopg:", 1)
