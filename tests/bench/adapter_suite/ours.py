@@ -68,6 +68,7 @@ class Asked:
     batches: list[str]
     now: str
     environ: Mapping[str, str]
+    compiled: bool = False  #: whether dbt has compiled what it can
 
 
 @dataclass
@@ -112,7 +113,10 @@ class Command:
         wanted = [it for it in every if it.kind in kinds and it.relation.written is not None]
         if not wanted:
             return
-        others = {it.kind for it in every} - set(kinds)
+        written = [
+            it for it in every if (self.into / self.names.places[it.unique_id].path).is_file()
+        ]
+        others = {it.kind for it in written} - set(kinds)
         batched = [it for it in wanted if it.config.get("incremental_strategy") == "microbatch"]
         words = [word for it in self.asked.select for word in it.split()]
         alone = bool(words) and {it.name for it in batched}.issuperset(words)
@@ -318,11 +322,10 @@ def answered(asked: Asked) -> Answer:
     answer.not_imported = {
         it["unique_id"]: it["why"] for it in report["models"] if it["disabled"]
     } | {path: f"does not load: {why}" for path, why in report["errors"].items()}
-    answer.needs_compile = "run `dbt compile`" in json.dumps(report)
+    answer.needs_compile = "while dbt compiles" in json.dumps(report)
     manifest = read_manifest(Path(asked.root))
-    if answer.needs_compile and not any(it.compiled_code for it in manifest.nodes.values()):
+    if answer.needs_compile and not asked.compiled:
         return answer
-    answer.needs_compile = False
     try:
         Command(asked, manifest, NodeNames(manifest), answer).carry_out()
     except (DagsterModelsError, dagster.DagsterError) as error:
