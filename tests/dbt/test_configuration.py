@@ -139,7 +139,6 @@ def test_microbatch_is_partitions(
         ({"merge_exclude_columns": ["ID", "at"]}, {"merge_exclude_columns": ["at"]}),
         ({"merge_exclude_columns": ["id"]}, {}),
         ({"merge_update_columns": ["ID", "at"]}, {"merge_update_columns": ["at"]}),
-        ({"merge_update_columns": ["id"]}, {"merge_update_columns": ["id"]}),  # else it means all
     ],
 )
 def test_the_columns_that_a_merge_writes(tmp_path: Path, given: Any, written: Any) -> None:
