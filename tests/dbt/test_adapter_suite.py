@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -49,28 +52,36 @@ def test_a_command_of_dbt_is_an_import_and_a_run(
         macros={"macro.dbt.test_not_null": NOT_NULL},
     )
 
+    # It forks itself for each command, which a process with threads, as one of the tests, must not.
+    server = subprocess.Popen(
+        [sys.executable, ours.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert server.stdin is not None
+    assert server.stdout is not None
+
     def asked(command: str, *select: str) -> Any:
-        return ours.forked(
-            ours.Asked(
-                *(command, str(root), str(root / "profiles.yml"), str(tmp_path / "into"), "dev"),
-                *({}, "", {}, [*select], [], False, False, ["", ""], "2026-01-01", {}),
-            )
+        given = ours.Asked(
+            *(command, str(root), str(root / "profiles.yml"), str(tmp_path / "into"), "dev"),
+            *({}, "", {}, [*select], [], False, False, ["", ""], "2026-01-01", {}),
         )
+        print(json.dumps(asdict(given)), file=server.stdin, flush=True)
+        return ours.Answer(**json.loads(server.stdout.readline()))
 
     def statuses(answer: Any) -> dict[str, str]:
         return {it["unique_id"]: it["status"] for it in answer.results}
 
-    seeded = asked("seed")
-    assert (seeded.code, statuses(seeded)) == (0, {raw: "success"}), seeded.output
-    assert list(seeded.not_imported) == ["model.shop.other"]
-    built = asked("run", "kept")
-    assert (built.code, statuses(built)) == (0, {"model.shop.kept": "success"}), built.output
-    with duckdb.connect(str(database)) as connection:
-        found = connection.execute("select id from marts.kept order by id").fetchall()
-    assert found == [(1,), (None,)]
-    tested = asked("test", "kept")
-    (result,) = tested.results
-    assert (result["status"], result["failures"]) == ("fail", 1), tested.output
+    with server:
+        seeded = asked("seed")
+        assert (seeded.code, statuses(seeded)) == (0, {raw: "success"}), seeded.output
+        assert list(seeded.not_imported) == ["model.shop.other"]
+        built = asked("run", "kept")
+        assert (built.code, statuses(built)) == (0, {"model.shop.kept": "success"}), built.output
+        with duckdb.connect(str(database)) as connection:
+            found = connection.execute("select id from marts.kept order by id").fetchall()
+        assert found == [(1,), (None,)]
+        tested = asked("test", "kept")
+        (result,) = tested.results
+        assert (result["status"], result["failures"]) == ("fail", 1), tested.output
 
 
 @pytest.mark.parametrize(
