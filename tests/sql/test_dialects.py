@@ -131,6 +131,7 @@ def answers(name: str) -> list[str]:
     queries += [(f"select {mark}y from t", True) for mark in ":$@"]
     queries += [("insert into t select 1", False)]
     found = [type_in(word, "duckdb", name) for word in ("HUGEINT", "DOUBLE[]", "STRUCT(a INTEGER)")]
+    found += [dialect_of(name).own_type("timestamp")]
     for text, queries_only in queries:
         try:
             parsed = parse_sql(text, name, queries_only=queries_only)
