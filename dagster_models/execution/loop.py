@@ -78,7 +78,7 @@ class Run:
         self._plan, self._todo, self._reporter = run.plan, run.todo, run.reporter
         self._job, self._queue, self._warnings = job_context, run.runners.queue, warnings
         self._taken_over = runs.is_taken_over(plan_context)
-        self._own = OwnSteps(run, self._on_interrupt)
+        self._own = OwnSteps(run, self._on_interrupt, self._asked_to_stop)
         self._foreign = ForeignSteps(run, plan_context, executor)
         self._late = LateChecks(run)
         # What is still to be carried out or read. It is kept here in case the run breaks: the plan

@@ -51,14 +51,20 @@ _BROKE = "the run broke before it answered; its commit record shows what became 
 class OwnSteps:
     """The steps of one run that are ours. ``running``: those in flight, by step key.
 
-    ``on_interrupt`` is called when a signal has come before or during a hook.
+    ``on_interrupt`` is called when a signal has come before or during a hook; ``asked_to_stop``
+    looks for one, and returns whether the run has been asked to stop.
     """
 
-    def __init__(self, run: RunContext, on_interrupt: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        run: RunContext,
+        on_interrupt: Callable[[], None],
+        asked_to_stop: Callable[[], bool],
+    ) -> None:
         self.running: dict[str, RunningStep] = {}
         self.last_outcomes: dict[str, Outcome] = {}  #: of steps that wait for another attempt
         self.disagrees = False  #: Dagster's event log has a failure for a step that is committed
-        self._run, self._on_interrupt = run, on_interrupt
+        self._run, self._on_interrupt, self._asked_to_stop = run, on_interrupt, asked_to_stop
         #: The partitions, by key, that a step need not build again: an earlier attempt of it has.
         self._built: dict[str, tuple[str, ...]] = {}
 
@@ -174,6 +180,10 @@ class OwnSteps:
         outcome = shown(outcome, running.target_step.project.secrets)
         outcome = running.outcome = self._with_built(step, outcome)
         asked = self._run.plan.state(step) is State.CANCELING
+        if outcome.verdict is Verdict.CANCELED and not asked:
+            # A signal for all processes of a run, as a container's end is, may have ended the
+            # statement before this loop has looked for its own.
+            asked = self._asked_to_stop()
         for note in outcome.notes:
             self._run.reporter.note(f"{running.target_step.name}: {note}")
         if outcome.succeeded:

@@ -20,11 +20,20 @@ from dagster_models.execution.runners.events import Answered, Lost, Settled
 from dagster_models.scheduling.states import Cause, Event, State
 
 
-def steps_of(state: State, **running: object) -> tuple[OwnSteps, deque[Event]]:
-    """Our own steps with one of them in flight, and what they tell the plan."""
+def steps_of(
+    state: State, signal: bool = False, **running: object
+) -> tuple[OwnSteps, deque[Event]]:
+    """Our own steps with one of them in flight, and what they report to the plan. ``signal``: one
+    to stop the run has come, which the loop has not looked for yet."""
     todo: deque[Event] = deque()
     run: Any = SimpleNamespace(plan=SimpleNamespace(state=lambda step: state), todo=todo)
-    steps = OwnSteps(run, on_interrupt=lambda: None)
+
+    def asked_to_stop() -> bool:
+        if signal:
+            todo.append(Event(None, Cause.STOPPING))
+        return signal
+
+    steps = OwnSteps(run, on_interrupt=lambda: None, asked_to_stop=asked_to_stop)
     target_step = SimpleNamespace(project=SimpleNamespace(secrets=()))
     steps.running["s"] = SimpleNamespace(target_step=target_step, **running)  # type: ignore[assignment]
     return steps, todo
@@ -43,6 +52,17 @@ def test_a_cancel_is_one_that_was_asked_for(state: State, verdict: Verdict, caus
     steps, todo = steps_of(state)
     steps.on(Answered("s", Outcome("s", 1, verdict)))
     assert list(todo) == [Event("s", cause)]
+
+
+@pytest.mark.parametrize("verdict", [Verdict.CANCELED, Verdict.ROLLED_BACK])
+def test_a_signal_to_all_processes_cancels_what_it_ends_in_the_warehouse(verdict: Verdict) -> None:
+    """The warehouse's answer came before the loop has looked for the signal: the plan hears of the
+    signal first, and of a cancel then. An error of the step's own remains one."""
+    steps, todo = steps_of(State.RUNNING, signal=True)
+    steps.on(Answered("s", Outcome("s", 1, verdict)))
+    canceled = [Event(None, Cause.STOPPING), Event("s", Cause.CANCELED)]
+    failed = [Event("s", Cause.ROLLED_BACK)]
+    assert list(todo) == (canceled if verdict is Verdict.CANCELED else failed)
 
 
 @pytest.mark.parametrize(
