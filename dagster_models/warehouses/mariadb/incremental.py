@@ -21,15 +21,11 @@ from dagster_models.core.tasks import SINCE, BuildTask, Query
 from dagster_models.warehouses.backquotes import quote, quoted
 from dagster_models.warehouses.base import Staged
 from dagster_models.warehouses.mariadb.fitting import TableFit, fit
-from dagster_models.warehouses.mariadb.partitions import (
-    build_windows,
-    fill_in_whole,
-    left_in_none,
-    read_windows,
-)
+from dagster_models.warehouses.mariadb.partitions import build_windows
 from dagster_models.warehouses.mariadb.since import WORDS
 from dagster_models.warehouses.mariadb.staging import kind_of
 from dagster_models.warehouses.mariadb.types import ColumnType
+from dagster_models.warehouses.mariadb.windows import MariaColumn
 from dagster_models.warehouses.mariadb.writing import STRATEGIES, RowWrite
 from dagster_models.warehouses.materializations.columns import columns_of_table
 from dagster_models.warehouses.materializations.incremental import (
@@ -41,6 +37,7 @@ from dagster_models.warehouses.materializations.incremental import (
 )
 from dagster_models.warehouses.materializations.keys import refuse_bad_keys, refuse_keys_of_table
 from dagster_models.warehouses.materializations.since_literals import value_of_since
+from dagster_models.warehouses.materializations.window_queries import WindowQueries
 from dagster_models.warehouses.materializations.write import refuse_lost_rows
 
 if TYPE_CHECKING:
@@ -79,7 +76,7 @@ def _built(
     if how.partitions:
         return build_windows(session, replace(task, content=content), how, there=is_there)
     if how.partitioned and isinstance(content, Query):
-        content = fill_in_whole(session, how.partitioned, content)
+        content = WindowQueries(session, how.partitioned, MariaColumn).filled_whole(content)
     query = content.sql if isinstance(content, Query) else ""
     since = value_of_since(session, relation, how, query, WORDS, whole=whole)
     if not how.partitioned:
@@ -94,7 +91,7 @@ def _built(
         replaced = None if is_there else 0
         left: tuple[int | None, int | None] = None, None
         if how.partitioned:
-            left = left_in_none(session, stage.name, how.partitioned)
+            left = WindowQueries(session, how.partitioned, MariaColumn).in_no_partition(stage.name)
         return Staged(relation, rows, Changes("whole", since, rows, 0, replaced, *left))
     return _added(session, replace(task, content=content), how, since, last)
 
@@ -158,6 +155,6 @@ def read(session: MariaSession, relation: Relation, how: Incremental) -> Reading
     is_there = kind_of(session, relation) == "table"
     if how.partitioned:
         shown = how.partitioned if how.partitions else replace(how.partitioned, partitions=())
-        return read_windows(session, relation, shown, there=is_there)
+        return WindowQueries(session, shown, MariaColumn).reading(relation, there=is_there)
     whole = is_whole(how, is_new=not is_there)
     return Reading(whole, value_of_since(session, relation, how, "", WORDS, whole=whole))

@@ -52,7 +52,3 @@ class MariaColumn(WindowColumn):
     def _value(self, value: str) -> str:
         is_plain = ColumnType.of(self.type_).is_number and _NUMBER.match(value)
         return value if is_plain else self.literal(value)
-
-
-#: For values that are texts, whatever the column is.
-NO_COLUMN = MariaColumn("", "")

@@ -29,10 +29,9 @@ from dagster_models.warehouses.materializations.merge_columns import keep, kept_
 from dagster_models.warehouses.materializations.partitioned import (
     build_windows,
     fill_in_whole,
-    in_no_partition,
-    read_windows,
 )
 from dagster_models.warehouses.materializations.since import refuse_misfit, value_of_since
+from dagster_models.warehouses.materializations.window_queries import WindowQueries
 from dagster_models.warehouses.materializations.write import Write, refuse_lost_rows, rows_of
 
 
@@ -86,7 +85,7 @@ def _built(
         replaced = None if found == "table" else 0
         left: tuple[int | None, int | None] = None, None
         if how.partitioned:
-            left = in_no_partition(session, relation, how.partitioned)
+            left = WindowQueries(session, how.partitioned).in_no_partition(relation)
         return Staged(relation, rows, Changes("whole", since, rows, 0, replaced, *left))
     staged = session.stage(content)
     refuse_bad_keys(session, session.staging, how)
@@ -116,10 +115,11 @@ def _built(
 
 def read(session: Hooks, relation: Relation, how: Incremental) -> Reading:
     """What a Python model must know to make the rows of its next build. In a transaction."""
+    there = session.take_turn(relation) == "table"
     if how.partitioned:
         shown = how.partitioned if how.partitions else replace(how.partitioned, partitions=())
-        return read_windows(session, relation, shown)
-    whole = is_whole(how, session.take_turn(relation) != "table")
+        return WindowQueries(session, shown).reading(relation, there=there)
+    whole = is_whole(how, is_new=not there)
     return Reading(whole, value_of_since(session, relation, how, "", whole=whole))
 
 

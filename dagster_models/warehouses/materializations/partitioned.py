@@ -11,22 +11,16 @@ subquery) are filtered when they are staged, and counted.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dagster_models.core.materializations import Incremental, Partitioned, Reading
+from dagster_models.core.materializations import Incremental, Partitioned
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import Content, Query
 from dagster_models.core.windows import Partition, Window
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.warehouses.base import Staged, quote, quoted
-from dagster_models.warehouses.materializations.columns import (
-    Columns,
-    columns_named,
-    columns_of_table,
-    fit,
-)
+from dagster_models.warehouses.base import Staged, quoted
+from dagster_models.warehouses.materializations.columns import columns_named, fit
 from dagster_models.warehouses.materializations.hooks import Hooks
 from dagster_models.warehouses.materializations.keys import refuse_bad_keys
 from dagster_models.warehouses.materializations.since import shape
@@ -34,11 +28,11 @@ from dagster_models.warehouses.materializations.window_counts import (
     staged_windows,
     windows_apart,
 )
+from dagster_models.warehouses.materializations.window_queries import WindowQueries
 from dagster_models.warehouses.materializations.windows import (
     WindowColumn,
     filled_in,
     has_names,
-    values,
     without_bounds,
 )
 from dagster_models.warehouses.materializations.write import insert, refuse_lost_rows
@@ -54,25 +48,26 @@ def build_windows(
     """
     wanted = how.partitioned
     assert wanted is not None
+    windows = WindowQueries(session, wanted)
     known = session.columns(relation) if there else ()
-    column = _of_table(relation, wanted, known) if there else None
+    column = windows.column_of_table(relation, known) if there else None
     given = _given(session, wanted, content, column)
     if not there:
         rows = _with_hint(wanted, session.replace_table, relation, given.content)
-        left_out = _leave_out(session, relation, wanted, given)
+        left_out = _leave_out(session, relation, windows, given)
         rows -= left_out.rows
         refuse_bad_keys(session, relation, how)
-        apart = _Apart.of(_named(session, relation, wanted), wanted)
+        apart = _Apart.of(windows.column_of(relation), wanted)
         counts = apart.counts(session, relation, rows)
         return staged_windows(relation, rows, counts, {}, left_out.counts, wanted)
     staged = _with_hint(wanted, session.stage, given.content)
-    left_out = _leave_out(session, session.staging, wanted, given)
+    left_out = _leave_out(session, session.staging, windows, given)
     staged -= left_out.rows
     refuse_bad_keys(session, session.staging, how)
     columns = fit(session, relation, how, of_python=not isinstance(content, Query), there=known)
     session.refuse_effects(relation, deletes=True, updates=())
     if column is None or how.on_schema_change == "sync_all_columns":  # it may have another type now
-        column = _of_table(relation, wanted, session.columns(relation))
+        column = windows.column_of_table(relation)
     apart = _Apart.of(column, wanted)
     counts = apart.counts(session, session.staging, staged)
     deleted = apart.delete(session, relation)
@@ -94,20 +89,6 @@ def fill_in_whole(session: Hooks, how: Partitioned, content: Query) -> Query:
         return content
     known = _shape(session, how, content.sql, ())
     return Query(filled_in(content.sql, (), known))
-
-
-def in_no_partition(session: Hooks, relation: Relation, how: Partitioned) -> tuple[int | None, int]:
-    """How many rows of a table are in none, as no partition of the set reaches their value, None if
-    that is not known; and as they have no value in the column."""
-    column = _named(session, relation, how)
-    missing = _unplaced(session, relation, column)
-    reached = ""
-    with suppress(WarehouseError):  # the column does not fit: a build of partitions says so
-        reached = column.within([how.reach]) if how.reach is not None else ""
-    if not reached:
-        return None, missing
-    sql = f"SELECT count(*) FROM {quoted(relation)} WHERE NOT ({reached})"
-    return int(session.rows(sql)[0][0]), missing
 
 
 # The rows ----------------------------------------------------------------------------------------
@@ -198,35 +179,16 @@ def _with_hint(how: Partitioned, build: Callable[..., int], *arguments: Any) -> 
         raise
 
 
-def _leave_out(session: Hooks, relation: Relation, how: Partitioned, given: _Given) -> _LeftOut:
+def _leave_out(
+    session: Hooks, relation: Relation, windows: WindowQueries, given: _Given
+) -> _LeftOut:
     """Delete the rows that are in none of the windows."""
     if given.filtered:
         return _LeftOut()
-    column = _named(session, relation, how)
-    missing = _unplaced(session, relation, column)
-    wanted = column.within(it.window for it in how.partitions)
-    deleted = session.change(f"DELETE FROM {quoted(relation)} WHERE ({wanted}) IS NOT TRUE")
-    return _LeftOut(deleted - missing, missing)
-
-
-def _unplaced(session: Hooks, relation: Relation, column: WindowColumn) -> int:
-    sql = f"SELECT count(*) FROM {quoted(relation)} WHERE {quote(column.name)} IS NULL"
-    return int(session.rows(sql)[0][0])
+    return _LeftOut(*windows.leave_out(relation, session.change))
 
 
 # The column --------------------------------------------------------------------------------------
-
-
-def _of_table(relation: Relation, how: Partitioned, columns: Columns) -> WindowColumn:
-    (name,) = columns_of_table(columns, relation, [how.by], "partitions")
-    return WindowColumn(name, dict(columns)[name])
-
-
-def _named(session: Hooks, relation: Relation, how: Partitioned) -> WindowColumn:
-    """The column in a relation that has just been made of what the model returns."""
-    columns = session.columns(relation)
-    (name,) = columns_named(columns, [how.by], of="partitions: the model")
-    return WindowColumn(name, dict(columns)[name])
 
 
 def _shape(
@@ -241,14 +203,3 @@ def _shape(
     columns = shape(session, without_bounds(sql, partitions), hint if has_names(sql) else "")
     (name,) = columns_named(columns, [how.by], of="partitions: the query")
     return WindowColumn(name, dict(columns)[name])
-
-
-# Python ------------------------------------------------------------------------------------------
-
-
-def read_windows(session: Hooks, relation: Relation, how: Partitioned) -> Reading:
-    """What a Python model must know to make the rows of these partitions; of all for none."""
-    there = session.take_turn(relation) == "table"
-    column = _of_table(relation, how, session.columns(relation)) if there else None
-    given = values(how.partitions, column)
-    return Reading(not how.partitions, seen="table" if there else "", windows=given)

@@ -54,6 +54,11 @@ class WindowColumn:
     name: str
     type_: str
 
+    @classmethod
+    def of(cls, name: str, type_: str) -> WindowColumn:
+        """*type_* in the words of the warehouse."""
+        return cls(name, type_)
+
     @property
     def quoted(self) -> str:
         return quote(self.name)
@@ -213,7 +218,7 @@ def has_names(sql: str) -> bool:
 def values(
     partitions: Sequence[Partition],
     column: WindowColumn | None,
-    unknown: WindowColumn = NO_COLUMN,
+    unknown: WindowColumn,
 ) -> tuple[tuple[str, str], ...]:
     """Each stand-in that has a value, with that; *column* is None where nobody knows its type, and
     *unknown* has the words of the warehouse."""

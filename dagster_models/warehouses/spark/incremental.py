@@ -28,14 +28,11 @@ from dagster_models.warehouses.materializations.incremental import (
 )
 from dagster_models.warehouses.materializations.keys import refuse_bad_keys, refuse_keys_of_table
 from dagster_models.warehouses.materializations.since_literals import value_of_since
+from dagster_models.warehouses.materializations.window_queries import WindowQueries
 from dagster_models.warehouses.spark.fitting import Fitted, fit, same_key
-from dagster_models.warehouses.spark.partitions import (
-    build_windows,
-    fill_in_whole,
-    left_in_none,
-    read_windows,
-)
+from dagster_models.warehouses.spark.partitions import build_windows
 from dagster_models.warehouses.spark.since import WORDS
+from dagster_models.warehouses.spark.windows import SparkColumn
 
 if TYPE_CHECKING:
     from dagster_models.warehouses.spark.session import SparkSession
@@ -67,7 +64,7 @@ def _built(session: SparkSession, task: BuildTask, how: Incremental, is_there: b
     if how.partitions:
         return build_windows(session, replace(task, content=content), how, there=is_there)
     if how.partitioned and isinstance(content, Query):
-        content = fill_in_whole(session, how.partitioned, content)
+        content = WindowQueries(session, how.partitioned, SparkColumn).filled_whole(content)
     query = content.sql if isinstance(content, Query) else ""
     since = value_of_since(session, relation, how, query, WORDS, whole=whole)
     if not how.partitioned:
@@ -81,7 +78,7 @@ def _built(session: SparkSession, task: BuildTask, how: Incremental, is_there: b
         replaced = None if is_there else 0
         left: tuple[int | None, int | None] = None, None
         if how.partitioned:
-            left = left_in_none(session, stage.name, how.partitioned)
+            left = WindowQueries(session, how.partitioned, SparkColumn).in_no_partition(stage.name)
         return Staged(relation, rows, Changes("whole", since, rows, 0, replaced, *left))
     return _added(session, replace(task, content=content), how, since)
 
@@ -166,6 +163,6 @@ def read(session: SparkSession, relation: Relation, how: Incremental) -> Reading
     is_there = session.begin_with(relation) == "table"
     if how.partitioned:
         shown = how.partitioned if how.partitions else replace(how.partitioned, partitions=())
-        return read_windows(session, relation, shown, there=is_there)
+        return WindowQueries(session, shown, SparkColumn).reading(relation, there=is_there)
     whole = is_whole(how, is_new=not is_there)
     return Reading(whole, value_of_since(session, relation, how, "", WORDS, whole=whole))

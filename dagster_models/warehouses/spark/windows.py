@@ -36,7 +36,3 @@ class SparkColumn(WindowColumn):
     def typed(self, kind: WindowKind, given: str) -> str:
         ends = {"-infinity": _FIRST, "infinity": _LAST}
         return f"{_WORDS[kind]} {self.literal(ends.get(given, given))}"
-
-
-#: For values that are texts, whatever the column is.
-NO_COLUMN = SparkColumn("", "")
