@@ -13,11 +13,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dagster_models.core.changes import Changes
 from dagster_models.core.commit import Commit
-from dagster_models.core.materializations import UNRECORDED, Incremental, Reading
+from dagster_models.core.materializations import Incremental, Reading
 from dagster_models.core.model import Relation
-from dagster_models.core.tasks import SINCE, BuildTask, Query
+from dagster_models.core.tasks import BuildTask, Query
 from dagster_models.warehouses.backquotes import quote, quoted
 from dagster_models.warehouses.base import Staged
 from dagster_models.warehouses.mariadb.fitting import TableFit, fit
@@ -27,17 +26,11 @@ from dagster_models.warehouses.mariadb.staging import kind_of
 from dagster_models.warehouses.mariadb.types import ColumnType
 from dagster_models.warehouses.mariadb.windows import MariaColumn
 from dagster_models.warehouses.mariadb.writing import STRATEGIES, RowWrite
+from dagster_models.warehouses.materializations import incremental_steps
 from dagster_models.warehouses.materializations.columns import columns_of_table
-from dagster_models.warehouses.materializations.incremental import (
-    differs,
-    is_whole,
-    of_older_code,
-    reads_itself,
-    refuse_another_reading,
-)
+from dagster_models.warehouses.materializations.incremental import differs
+from dagster_models.warehouses.materializations.incremental_steps import BuildSteps
 from dagster_models.warehouses.materializations.keys import refuse_bad_keys, refuse_keys_of_table
-from dagster_models.warehouses.materializations.since_literals import value_of_since
-from dagster_models.warehouses.materializations.window_queries import WindowQueries
 from dagster_models.warehouses.materializations.write import refuse_lost_rows
 
 if TYPE_CHECKING:
@@ -48,52 +41,23 @@ _INDEXED = 7
 
 
 def build(session: MariaSession, task: BuildTask, how: Incremental) -> Staged:
-    """Build all of it where there is no table yet or a full refresh is asked for, else add to it.
-    The session has the relation's turn.
+    """See materializations/incremental_steps.py. The session has the relation's turn."""
+    is_there = kind_of(session, task.relation) == "table"
+    return incremental_steps.build(session, task, how, _STEPS, is_there=is_there)
 
-    Raises WarehouseError as in every warehouse: see materializations/incremental.py.
-    """
-    relation = task.relation
+
+def read(session: MariaSession, relation: Relation, how: Incremental) -> Reading:
+    """What a Python model must know to make the rows of its next build."""
     is_there = kind_of(session, relation) == "table"
-    is_added_to = is_there and how.code_version != UNRECORDED and not is_whole(how, is_new=False)
-    last = session.last_proofs([relation]) if is_added_to else []
-    staged = _built(session, task, how, is_there, last)
-    if how.on_code_change == "warn":
-        changed = [it for it in last if differs(it, how)]
-        staged = replace(staged, notes=tuple(of_older_code(it, how) for it in changed))
-    return staged
+    return incremental_steps.read(session, relation, how, _STEPS, is_there=is_there)
 
 
-def _built(
-    session: MariaSession, task: BuildTask, how: Incremental, is_there: bool, last: Sequence[Commit]
-) -> Staged:
-    relation, content = task.relation, task.content
-    whole = is_whole(how, is_new=not is_there)
-    if (whole or not is_there) and how.columns:
-        raise reads_itself(relation)
-    if isinstance(content, Query) and (whole or not is_there) and content.full:
-        content = Query(content.full)
-    if how.partitions:
-        return build_windows(session, replace(task, content=content), how, there=is_there)
-    if how.partitioned and isinstance(content, Query):
-        content = WindowQueries(session, how.partitioned, MariaColumn).filled_whole(content)
-    query = content.sql if isinstance(content, Query) else ""
-    since = value_of_since(session, relation, how, query, WORDS, whole=whole)
-    if not how.partitioned:
-        refuse_another_reading(relation, how.reading, Reading(whole, since))
-    if isinstance(content, Query):
-        content = Query(content.sql.replace(SINCE, since or ""))
-    if whole:
-        stage = session.begin_stage(relation)
-        rows = session.fill(stage.name, content)
-        refuse_bad_keys(session, stage.name, how)
-        session.complete_stage(task.extras, is_added_to=True)
-        replaced = None if is_there else 0
-        left: tuple[int | None, int | None] = None, None
-        if how.partitioned:
-            left = WindowQueries(session, how.partitioned, MariaColumn).in_no_partition(stage.name)
-        return Staged(relation, rows, Changes("whole", since, rows, 0, replaced, *left))
-    return _added(session, replace(task, content=content), how, since, last)
+def _made(session: MariaSession, task: BuildTask, how: Incremental) -> tuple[Relation, int]:
+    stage = session.begin_stage(task.relation)
+    rows = session.fill(stage.name, task.content)
+    refuse_bad_keys(session, stage.name, how)
+    session.complete_stage(task.extras, is_added_to=True)
+    return stage.name, rows
 
 
 def _added(
@@ -150,11 +114,4 @@ def _index_keys(
     session.change(f"ALTER TABLE {quoted(new)} ADD INDEX dagster_models_keys ({', '.join(parts)})")
 
 
-def read(session: MariaSession, relation: Relation, how: Incremental) -> Reading:
-    """What a Python model must know to make the rows of its next build."""
-    is_there = kind_of(session, relation) == "table"
-    if how.partitioned:
-        shown = how.partitioned if how.partitions else replace(how.partitioned, partitions=())
-        return WindowQueries(session, shown, MariaColumn).reading(relation, there=is_there)
-    whole = is_whole(how, is_new=not is_there)
-    return Reading(whole, value_of_since(session, relation, how, "", WORDS, whole=whole))
+_STEPS = BuildSteps(WORDS, MariaColumn, _made, _added, build_windows)

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from dagster_models.warehouses.mariadb.session import MariaSession
 
 
-def build_windows(
-    session: MariaSession, task: BuildTask, how: Incremental, *, there: bool
-) -> Staged:
+def build_windows(session: MariaSession, task: BuildTask, how: Incremental, there: bool) -> Staged:
     """Replace the rows of the build's partitions; ``there``: the table is, else it is made."""
     wanted, relation, content = how.partitioned, task.relation, task.content
     assert wanted is not None

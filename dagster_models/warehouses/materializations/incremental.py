@@ -19,7 +19,7 @@ from dagster_models.core.tasks import SINCE, Content, Query
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import Staged, quote
 from dagster_models.warehouses.materializations.columns import columns_named, columns_of_table, fit
-from dagster_models.warehouses.materializations.hooks import Hooks, RelationKind
+from dagster_models.warehouses.materializations.hooks import Asking, Hooks, RelationKind
 from dagster_models.warehouses.materializations.keys import (
     refuse_bad_keys,
     refuse_keys_of_table,
@@ -43,12 +43,8 @@ def build(session: Hooks, relation: Relation, how: Incremental, content: Content
     a Python model read it.
     """
     found = session.take_turn(relation)
-    has_last = found == "table" and how.code_version != UNRECORDED
-    is_added_to = has_last and not is_whole(how, is_new=False)
-    last = session.last_proofs([relation]) if is_added_to else []
-    staged = _built(session, relation, how, content, found, last)
-    changed = [it for it in last if differs(it, how)] if how.on_code_change == "warn" else []
-    return replace(staged, notes=tuple(of_older_code(it, how) for it in changed))
+    last = last_of_table(session, relation, how, is_there=found == "table")
+    return noted(_built(session, relation, how, content, found, last), how, last)
 
 
 def _built(
@@ -136,13 +132,27 @@ def _empty(columns: Sequence[tuple[str, str]]) -> str:
     return f"SELECT {listed} WHERE 1 = 0"
 
 
+def last_of_table(
+    session: Asking, relation: Relation, how: Incremental, *, is_there: bool
+) -> list[Commit]:
+    """The last commit record of a table that the build adds to."""
+    is_added_to = is_there and how.code_version != UNRECORDED and not is_whole(how, is_new=False)
+    return session.last_proofs([relation]) if is_added_to else []
+
+
+def noted(staged: Staged, how: Incremental, last: Sequence[Commit]) -> Staged:
+    """With a note of rows that older code has made, where ``on_code_change`` asks for it."""
+    changed = [it for it in last if differs(it, how)] if how.on_code_change == "warn" else []
+    return replace(staged, notes=tuple(_of_older_code(it, how) for it in changed))
+
+
 def differs(last: Commit, how: Incremental) -> bool:
     """Whether the last build was of other code. One of the same code has seen to the keys of the
     table, so that all of it is read once for each change of the code."""
     return last.code_version != how.code_version
 
 
-def of_older_code(last: Commit, how: Incremental) -> str:
+def _of_older_code(last: Commit, how: Incremental) -> str:
     rows = "other partitions" if how.partitions else "the rows that were there"
     return (
         f"the code of {last.step} has changed since its last build: {rows} are as older code has"

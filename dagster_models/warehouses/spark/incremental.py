@@ -9,26 +9,21 @@ of two builds at the same moment the second one begins anew, and none needs a tu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dagster_models.core.changes import Changes
-from dagster_models.core.materializations import UNRECORDED, Incremental, Reading
+from dagster_models.core.commit import Commit
+from dagster_models.core.materializations import Incremental, Reading
 from dagster_models.core.model import Relation
-from dagster_models.core.tasks import SINCE, BuildTask, Query
+from dagster_models.core.tasks import BuildTask, Query
 from dagster_models.warehouses.backquotes import quote, quoted
 from dagster_models.warehouses.base import Staged
+from dagster_models.warehouses.materializations import incremental_steps
 from dagster_models.warehouses.materializations.columns import columns_of_table
-from dagster_models.warehouses.materializations.incremental import (
-    differs,
-    is_whole,
-    of_older_code,
-    reads_itself,
-    refuse_another_reading,
-)
+from dagster_models.warehouses.materializations.incremental_steps import BuildSteps
 from dagster_models.warehouses.materializations.keys import refuse_bad_keys, refuse_keys_of_table
-from dagster_models.warehouses.materializations.since_literals import value_of_since
-from dagster_models.warehouses.materializations.window_queries import WindowQueries
 from dagster_models.warehouses.spark.fitting import Fitted, fit, same_key
 from dagster_models.warehouses.spark.partitions import build_windows
 from dagster_models.warehouses.spark.since import WORDS
@@ -39,51 +34,32 @@ if TYPE_CHECKING:
 
 
 def build(session: SparkSession, task: BuildTask, how: Incremental) -> Staged:
-    """Build all of it where there is no table yet or a full refresh is asked for, else add to it.
+    """See materializations/incremental_steps.py."""
+    is_there = session.begin_with(task.relation) == "table"
+    return incremental_steps.build(session, task, how, _STEPS, is_there=is_there)
 
-    Raises WarehouseError as in every warehouse: see materializations/incremental.py.
-    """
-    relation = task.relation
+
+def read(session: SparkSession, relation: Relation, how: Incremental) -> Reading:
+    """What a Python model must know to make the rows of its next build."""
     is_there = session.begin_with(relation) == "table"
-    is_added_to = is_there and how.code_version != UNRECORDED and not is_whole(how, is_new=False)
-    last = session.last_proofs([relation]) if is_added_to else []
-    staged = _built(session, task, how, is_there)
-    if how.on_code_change == "warn":
-        changed = [it for it in last if differs(it, how)]
-        staged = replace(staged, notes=tuple(of_older_code(it, how) for it in changed))
-    return staged
+    return incremental_steps.read(session, relation, how, _STEPS, is_there=is_there)
 
 
-def _built(session: SparkSession, task: BuildTask, how: Incremental, is_there: bool) -> Staged:
-    relation, content = task.relation, task.content
-    whole = is_whole(how, is_new=not is_there)
-    if (whole or not is_there) and how.columns:
-        raise reads_itself(relation)
-    if isinstance(content, Query) and (whole or not is_there) and content.full:
-        content = Query(content.full)
-    if how.partitions:
-        return build_windows(session, replace(task, content=content), how, there=is_there)
-    if how.partitioned and isinstance(content, Query):
-        content = WindowQueries(session, how.partitioned, SparkColumn).filled_whole(content)
-    query = content.sql if isinstance(content, Query) else ""
-    since = value_of_since(session, relation, how, query, WORDS, whole=whole)
-    if not how.partitioned:
-        refuse_another_reading(relation, how.reading, Reading(whole, since))
-    if isinstance(content, Query):
-        content = Query(content.sql.replace(SINCE, since or ""))
-    if whole:
-        stage = session.begin_stage(relation)
-        rows = session.fill(stage, content)
-        refuse_bad_keys(session, stage.name, how)
-        replaced = None if is_there else 0
-        left: tuple[int | None, int | None] = None, None
-        if how.partitioned:
-            left = WindowQueries(session, how.partitioned, SparkColumn).in_no_partition(stage.name)
-        return Staged(relation, rows, Changes("whole", since, rows, 0, replaced, *left))
-    return _added(session, replace(task, content=content), how, since)
+def _made(session: SparkSession, task: BuildTask, how: Incremental) -> tuple[Relation, int]:
+    stage = session.begin_stage(task.relation)
+    rows = session.fill(stage, task.content)
+    refuse_bad_keys(session, stage.name, how)
+    return stage.name, rows
 
 
-def _added(session: SparkSession, task: BuildTask, how: Incremental, since: str | None) -> Staged:
+def _added(
+    session: SparkSession,
+    task: BuildTask,
+    how: Incremental,
+    since: str | None,
+    last: Sequence[Commit],
+) -> Staged:
+    """The keys of the table are looked at by each merge, whatever the *last* build has seen to."""
     relation = task.relation
     new = session.begin_scratch(relation)
     session.fill(new, task.content)
@@ -158,11 +134,4 @@ def _matched(
     return int(found[0]), int(found[1])
 
 
-def read(session: SparkSession, relation: Relation, how: Incremental) -> Reading:
-    """What a Python model must know to make the rows of its next build."""
-    is_there = session.begin_with(relation) == "table"
-    if how.partitioned:
-        shown = how.partitioned if how.partitions else replace(how.partitioned, partitions=())
-        return WindowQueries(session, shown, SparkColumn).reading(relation, there=is_there)
-    whole = is_whole(how, is_new=not is_there)
-    return Reading(whole, value_of_since(session, relation, how, "", WORDS, whole=whole))
+_STEPS = BuildSteps(WORDS, SparkColumn, _made, _added, build_windows)
