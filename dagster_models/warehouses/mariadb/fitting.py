@@ -11,7 +11,12 @@ from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.backquotes import quote, quoted
 from dagster_models.warehouses.mariadb.types import altered, fits
-from dagster_models.warehouses.materializations.columns import Columns, Retyped, refuse_changed
+from dagster_models.warehouses.materializations.columns import (
+    Columns,
+    Retyped,
+    refuse_changed,
+    type_changed,
+)
 
 if TYPE_CHECKING:
     from dagster_models.warehouses.mariadb.reading import MariaReading
@@ -67,7 +72,7 @@ def fit(
     for it in retyped:
         name = old[it.name.lower()][0]
         if not _can_be(session, relation, name, it.old, it.new):
-            raise _changed(it)
+            raise type_changed(it.name, it)
         alterations.append(f"MODIFY COLUMN {quote(name)} {it.new} NULL")
     written = [(name, given[key][0]) for key, (name, _) in old.items() if key in given]
     return TableFit(
@@ -87,12 +92,3 @@ def _can_be(session: MariaReading, source: Relation, name: str, old: str, wanted
         if error.kind is not ErrorKind.BAD_VALUE:
             raise
         return False
-
-
-def _changed(it: Retyped) -> WarehouseError:
-    return WarehouseError(
-        ErrorKind.BAD_VALUE,
-        f"the type of `{it.name}` has changed from {it.old} to {it.new}, which cannot hold all"
-        " of its values. Nothing was changed: cast it in the query",
-        name="TypeChanged",
-    )

@@ -166,6 +166,16 @@ def _refuse_to_change(
         )
 
 
+def type_changed(name: str, change: Retyped) -> WarehouseError:
+    """The refusal where values of the column of that name are none of its new type."""
+    return WarehouseError(
+        ErrorKind.BAD_VALUE,
+        f"the type of `{name}` has changed from {change.old} to {change.new}, which cannot hold all"
+        " of its values. Nothing was changed: cast it in the query",
+        name="TypeChanged",
+    )
+
+
 def refuse_changed(
     relation: Relation,
     how: Incremental | Snapshot,

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING
 
 from dagster_models.core.materializations import Incremental, Snapshot
 from dagster_models.core.model import Relation
-from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.backquotes import quote, quoted
-from dagster_models.warehouses.materializations.columns import Columns, Retyped, refuse_changed
+from dagster_models.warehouses.materializations.columns import (
+    Columns,
+    Retyped,
+    refuse_changed,
+    type_changed,
+)
 
 if TYPE_CHECKING:
     from dagster_models.warehouses.spark.statements import SparkStatements
@@ -80,7 +84,9 @@ def fit(
     columns += added
     values |= {name: f"n.{quote(name)}" for name, _ in added}
     for change in retyped:
-        _refuse_to_change(session, relation, old[change.name.lower()][0], change)
+        name = old[change.name.lower()][0]
+        if not _can_be(session, relation, name, change.old, change.new):
+            raise type_changed(name, change)
     kept = tuple(
         f"CAST({f't.{quote(name)}' if name.lower() in old else 'NULL'} AS {type_}) AS {quote(name)}"
         for name, type_ in columns
@@ -99,19 +105,6 @@ def _can_be(session: SparkStatements, new: Relation, name: str, old: str, wanted
     """Whether all values of a column are values of that type, too."""
     rows = session.rows(f"SELECT 1 FROM {quoted(new)} WHERE {_altered(name, old, wanted)} LIMIT 1")
     return not rows
-
-
-def _refuse_to_change(
-    session: SparkStatements, relation: Relation, name: str, change: Retyped
-) -> None:
-    if _can_be(session, relation, name, change.old, change.new):
-        return
-    raise WarehouseError(
-        ErrorKind.BAD_VALUE,
-        f"the type of `{name}` has changed from {change.old} to {change.new}, which cannot hold all"
-        " of its values. Nothing was changed: cast it in the query",
-        name="TypeChanged",
-    )
 
 
 def _altered(name: str, old: str, wanted: str) -> str:
