@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import dagster_models
+from dagster_models.core.target_types import own_types
 from dagster_models.project.loading import cache as cache_file
 from dagster_models.sql.dialects.table import DIALECTS
 from dagster_models.util.graph import find_cycle
@@ -252,8 +253,33 @@ def test_nobody_asks_which_warehouse_it_is() -> None:
     for name, tree in modules().items():
         if room(name) == "warehouses" or name in KNOW_NAMES:
             continue
-        found = named(tree, "duckdb|postgres")
+        found = named(tree, "|".join(own_types()))
         assert len(found) <= TOLD.get(name, 0), f"{name} names a warehouse: {found}"
+
+
+@pytest.mark.parametrize("type_", ["ducklake", "mariadb"])
+def test_a_warehouse_is_written_in_its_folder_alone(type_: str) -> None:
+    """No other code has its name, not even in a comment: what such code would have to know of it
+    is a field of its ``TargetType``, which a warehouse in another package has, too."""
+    there = PACKAGE / "warehouses"
+    others = [it for it in PACKAGE.rglob("*.py") if (there / type_) not in it.parents]
+    # What reads SQL knows the dialects of servers, and the driver of DuckDB that of its lakes.
+    knowing = {PACKAGE / "sql", *([there / "duckdb"] if type_ == "ducklake" else [])}
+    naming = [it for it in others if not knowing & {*it.parents}]
+    assert len(naming) > 100
+    found = {str(it.relative_to(PACKAGE)) for it in naming if type_ in it.read_text().lower()}
+    assert not found
+
+
+def test_the_type_of_a_warehouse_loads_no_driver() -> None:
+    """Each process loads it: of our own it imports the floor, and of others nothing."""
+    for type_ in own_types():
+        reached = reached_from(f"warehouses.{type_}.target")
+        rooms = {room(name).partition("/")[0] for name in reached}
+        assert rooms <= {"errors", "util", "core", "warehouses"}
+        of_warehouses = {name for name in reached if room(name) == "warehouses"}
+        assert all(name.endswith(".target") for name in of_warehouses), of_warehouses
+        assert outside(reached) <= {*sys.stdlib_module_names, "dagster_models"}
 
 
 def test_nobody_asks_which_dialect_it_is() -> None:

@@ -7,11 +7,11 @@ from importlib import import_module
 
 import pytest
 
-from dagster_models.core.target_types import TARGET_TYPES, TargetType
+from dagster_models.core.target_types import TargetType, own_types
 from dagster_models.warehouses.base import Capabilities
 from paths import REPOSITORY
 
-ROWS = TARGET_TYPES.values()
+ROWS = own_types().values()
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)

@@ -19,7 +19,7 @@ from dagster_models.cli.project import (
 from dagster_models.cli.selection import add_selection, wanted
 from dagster_models.cli.writing import writing
 from dagster_models.core.model import Key, Project, Target
-from dagster_models.core.target_types import DUCKDB
+from dagster_models.core.target_types import DEFAULT, target_type
 from dagster_models.core.unit_tests import UnitTest
 from dagster_models.errors import DagsterModelsError, ProjectError, SelectionError
 from dagster_models.execution.unit_tests import UnitTestRun
@@ -116,13 +116,14 @@ def _unit_test_run(project: Project, name: str | None) -> Iterator[UnitTestRun]:
             )
         yield UnitTestRun(project, target, target)
         return
-    if project.dialect != DUCKDB.name:
+    type_ = target_type(DEFAULT)
+    if project.dialect != type_.name:
         raise DagsterModelsError(
             f"the SQL of this project is {project.dialect}, so its unit tests need a target:"
             f" `--target {project.default_target}`"
         )
     with TemporaryDirectory(prefix="dagster_models_") as folder:
-        own = Target("unit_tests", DUCKDB, {DUCKDB.file_setting: os.path.join(folder, "tests")})
+        own = Target("unit_tests", type_, {type_.file_setting: os.path.join(folder, "tests")})
         try:
             yield UnitTestRun(project, own, _tables_of(project))
         finally:
@@ -135,4 +136,4 @@ def _tables_of(project: Project) -> Target | None:
         target = usable_target(project)
     except ProjectError:
         return None
-    return target if target.type is DUCKDB and is_there(target) else None
+    return target if target.type.name == DEFAULT and is_there(target) else None

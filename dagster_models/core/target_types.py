@@ -1,7 +1,8 @@
-"""The types of warehouses, in one table.
+"""The types of warehouses, and where they are found.
 
-A warehouse is one row here and one folder in ``warehouses/``, or a package of its own that offers
-both by an entry point. The table only names the drivers, as every process loads this module.
+A warehouse is one folder in ``warehouses/``, or a package of its own. Its ``TargetType`` is all
+that other rooms know of it. One of ours is called as its folder, in capitals, and is in the module
+``target`` there, which loads no driver; a package names its own by an entry point.
 """
 
 from __future__ import annotations
@@ -9,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-from dagster_models.core import copy_forms, value_forms
 from dagster_models.core.copy_forms import CopyForms
 from dagster_models.core.value_forms import ValueForms
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.util import dsn
 from dagster_models.util.environment import filled_settings
 
 if TYPE_CHECKING:
@@ -111,161 +111,13 @@ class TargetType:
 
 #: How long the warehouse process waits for another client before it ends. If its clients have
 #: different values, the longest counts.
-_IDLE = Setting("idle_seconds", "seconds", default=2.0, scope="session")
+IDLE = Setting("idle_seconds", "seconds", default=2.0, scope="session")
 
-DUCKDB = TargetType(
-    "duckdb",
-    "dagster_models.warehouses.duckdb.session",
-    (
-        Setting("path"),
-        Setting("memory_limit", scope="process"),
-        Setting("threads", "integer", scope="process"),
-        # What is read from another place: a name -> {duckdb | files | postgres: where}.
-        Setting("attach", "attach", secret=True, scope="process"),
-        # How long a file is waited for that another program, user or container has open.
-        Setting("lock_timeout", "seconds", default=20.0, scope="session"),
-        _IDLE,
-    ),
-    value_forms.DUCKDB,
-    copy_forms.DUCKDB,
-    file_setting="path",
-    databases=("temp", "system"),
-    lacks={
-        "grants": "DuckDB has no roles, and whoever can read the file can read all of it",
-        "index_types": "DuckDB has one type of index (ART)",
-    },
-    # Its TimeZone comes from TZ, its Calendar from the locale, and ~ in paths is HOME.
-    session_environment=("TZ", "LC_ALL", "LC_MESSAGES", "LANG", "HOME"),
-    needs_pandas=False,
-)
+#: The type of a project that names none.
+DEFAULT = "duckdb"
 
-DUCKLAKE = TargetType(
-    "ducklake",
-    "dagster_models.warehouses.ducklake.session",
-    (
-        # The catalog: a PostgreSQL database or a SQLite file.
-        Setting("postgres", secret=True),
-        Setting("sqlite", "path"),
-        # The folder, or the prefix in an object store, that has the files.
-        Setting("data", "path"),
-        Setting("memory_limit", scope="process"),
-        Setting("threads", "integer", scope="process"),
-        # How long the catalog is waited for while somebody else writes to it.
-        Setting("lock_timeout", "seconds", default=30.0, scope="session"),
-        _IDLE,
-    ),
-    value_forms.DUCKDB,
-    copy_forms.DUCKDB,
-    extra="ducklake",
-    needs=(("postgres", "sqlite"), ("data",)),
-    catalog="lake",
-    databases=("temp", "system", "memory", "__ducklake_metadata_lake"),
-    lacks={
-        "grants": "DuckLake has no roles, and whoever can read its files can read all of it",
-        "indexes": "DuckLake has no indexes; it keeps the smallest and largest value of each file",
-    },
-    identity=dsn.lake_identity,
-    session_environment=DUCKDB.session_environment,
-)
-
-POSTGRES = TargetType(
-    "postgres",
-    "dagster_models.warehouses.postgres.session",
-    (
-        Setting("dsn", secret=True),
-        Setting("host"),
-        Setting("port", "integer"),
-        Setting("dbname"),
-        Setting("user"),
-        Setting("password", secret=True),
-        Setting("sslmode"),
-        Setting("sslrootcert"),
-        Setting("sslcert"),
-        Setting("sslkey"),
-        # How long a server that does not answer is tried: it may be restarting.
-        Setting("connect_seconds", "seconds", default=10.0, scope="session"),
-        Setting("lock_timeout", "seconds", default=30.0, scope="session"),
-        _IDLE,
-    ),
-    value_forms.POSTGRES,
-    copy_forms.POSTGRES,
-    dialect="postgres",
-    extra="postgres",
-    own_schemas="pg_",
-    identity=dsn.identity,
-    from_elsewhere=True,
-)
-
-SPARK = TargetType(
-    "spark",
-    "dagster_models.warehouses.spark.session",
-    (
-        Setting("host"),
-        Setting("port", "integer"),
-        Setting("user"),
-        Setting("token", secret=True),
-        # A folder that the server and this machine have at the same path: it has the tables.
-        Setting("location", "path"),
-        # Delta tables, or Iceberg tables of a catalog, which is in a SQLite or PostgreSQL database.
-        Setting("format"),
-        Setting("catalog", secret=True),
-        Setting("catalog_name"),
-        # How long a server that does not answer is tried: it may be restarting.
-        Setting("connect_seconds", "seconds", default=10.0, scope="session"),
-        _IDLE,
-    ),
-    value_forms.SPARK,
-    copy_forms.SPARK,
-    dialect="spark",
-    extra="spark",
-    own_schemas="dagster_models_stage_",
-    lacks={
-        "function": "Sail has no CREATE FUNCTION, and elsewhere no table's log could hold one",
-        "custom": "its code builds in a transaction, and Spark has none over several statements",
-        "statements": "they would run in no transaction with the relation's publication",
-        "grants": "the location is a folder, and whoever can read it can read all of it",
-        "indexes": "Delta has no indexes",
-        "merge_columns": "a merge writes whole rows here",
-    },
-)
-
-MARIADB = TargetType(
-    "mariadb",
-    "dagster_models.warehouses.mariadb.session",
-    (
-        Setting("host"),
-        Setting("port", "integer"),
-        Setting("socket", "path"),
-        Setting("user"),
-        Setting("password", secret=True),
-        Setting("ssl_ca", "path"),
-        # How long a server that does not answer is tried: it may be restarting.
-        Setting("connect_seconds", "seconds", default=10.0, scope="session"),
-        Setting("lock_timeout", "seconds", default=30.0, scope="session"),
-        _IDLE,
-    ),
-    value_forms.MARIADB,
-    copy_forms.MARIADB,
-    dialect="mysql",
-    extra="mariadb",
-    own_schemas="dagster_models_stage_",
-    lacks={
-        "snapshot": "what closes and adds versions has not been written for MariaDB yet",
-        "function": "a function of MariaDB returns one value, and never a table",
-        "custom": "its code builds in a transaction, and MariaDB commits before each new table",
-        "statements": "MariaDB commits before and after many of them, and the rest is then done",
-        "grants": "a grant is a statement by itself, which no publication could take back",
-        "index_types": "InnoDB has one type of index (BTREE)",
-        "comments": "the comment of a table is the mark of its publication",
-        "merge_columns": "a merge writes whole rows here",
-    },
-)
-
-TARGET_TYPES: Mapping[str, TargetType] = {
-    row.name: row for row in (DUCKDB, DUCKLAKE, POSTGRES, SPARK, MARIADB)
-}
-
-
+#: Where our own types are: each in the module ``target`` of a folder that has its name.
+_OWN = "dagster_models.warehouses"
 #: The group of entry points by which a package offers a type of its own: the name is the type's,
 #: and the object is its TargetType.
 ENTRY_POINTS = "dagster_models.warehouses"
@@ -273,7 +125,7 @@ ENTRY_POINTS = "dagster_models.warehouses"
 
 def target_type(name: str) -> TargetType:
     """The type of that name, ours or a package's. Raises WarehouseError if there is none."""
-    found = TARGET_TYPES.get(name) or _offered(name)
+    found = _own(name) or _offered(name)
     if found is None:
         raise WarehouseError(
             ErrorKind.INVALID_SETTINGS,
@@ -284,7 +136,31 @@ def target_type(name: str) -> TargetType:
 
 def type_names() -> list[str]:
     """The names of all types that can be had here."""
-    return sorted({*TARGET_TYPES, *(point.name for point in _entry_points())})
+    return sorted({*own_types(), *(point.name for point in _entry_points())})
+
+
+@cache
+def own_types() -> Mapping[str, TargetType]:
+    """The types of this package by their names."""
+    from pkgutil import iter_modules  # seldom needed, and every process loads this module
+
+    folders = sorted(it.name for it in iter_modules(import_module(_OWN).__path__) if it.ispkg)
+    found = ((name, _own(name)) for name in folders)
+    return {name: type_ for name, type_ in found if type_ is not None}
+
+
+@cache
+def _own(name: str) -> TargetType | None:
+    """The type of one of our own folders; None for another name."""
+    folder = f"{_OWN}.{name}"
+    try:
+        module = import_module(f"{folder}.target") if name.isidentifier() else None
+    except ModuleNotFoundError as error:
+        if error.name not in (folder, f"{folder}.target"):
+            raise
+        module = None
+    found: TargetType | None = getattr(module, name.upper(), None)
+    return found
 
 
 @cache

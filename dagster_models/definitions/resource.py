@@ -10,7 +10,7 @@ from dagster import ConfigurableResource, EnvVar, InitResourceContext, ResourceD
 from pydantic import Field, PrivateAttr, field_validator
 
 from dagster_models.compilation.tasks import TargetStep
-from dagster_models.core.target_types import DUCKDB
+from dagster_models.core.target_types import DEFAULT
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.execution.options import TARGET_TAG, chosen_target
@@ -35,7 +35,7 @@ class WarehouseResource(ConfigurableResource):  # type: ignore[type-arg]
     that a run may choose instead, by its tag ``dagster_models/target`` or its run config.
     """
 
-    type: str = DUCKDB.name
+    type: str = DEFAULT
     settings: dict[str, Any] = Field(default_factory=dict)
     folder: str = ""
     targets: dict[str, Any] = Field(default_factory=dict)

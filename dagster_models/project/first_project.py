@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from string import Template
 
-from dagster_models.core.target_types import DUCKDB
+from dagster_models.core.target_types import DEFAULT
 
 #: Dagster's home, and the module that Dagster loads, in the project's folder.
 HOME = ".dagster_home"
@@ -23,7 +23,7 @@ jobs:
 
 def project_text(name: str) -> str:
     """The text of its dagster_models.yaml."""
-    return _PROJECT.substitute(name=name, type=DUCKDB.name)
+    return _PROJECT.substitute(name=name, type=DEFAULT)
 
 
 def name_for(folder: str) -> str:

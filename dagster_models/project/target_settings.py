@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from importlib.metadata import version
 
 from dagster_models.core.model import Location, Target
-from dagster_models.core.target_types import DUCKDB, TargetType, target_type, type_names
+from dagster_models.core.target_types import DEFAULT, TargetType, target_type, type_names
 from dagster_models.errors import WarehouseError
 from dagster_models.project.attached import postgres_nodes, read_attached
 from dagster_models.project.problems import Report, problem
@@ -52,7 +52,7 @@ def read_targets(
         return targets
     path = os.path.join(target_path, f"{project}.duckdb")
     _refuse_question_mark(path, "", Location("dagster_models.yaml"), report)
-    return {"dev": Target("dev", DUCKDB, {"path": path}, catalog=_catalog(path))}
+    return {"dev": Target("dev", target_type(DEFAULT), {"path": path}, catalog=_catalog(path))}
 
 
 def _read_target(
@@ -126,7 +126,7 @@ def _catalog(path: str) -> str:
     """The name that a database has by its file: the first part of the file's name that is not
     empty. A name that DuckDB keeps for itself gets a suffix, since DuckDB 2 in any case."""
     name = next(filter(None, os.path.basename(path).split(".")), "")
-    reserved = {"main", *DUCKDB.databases}
+    reserved = {"main", *target_type(DEFAULT).databases}
     is_kept = name in reserved or (name.lower() in reserved and _duckdb_line() >= 2)
     return f"{name}_db" if is_kept else name
 

@@ -1,4 +1,4 @@
-"""What the SQL of Spark and MariaDB has in common: names, statements, and a digest of rows."""
+"""SQL that quotes names with backquotes: names, statements, and a digest of rows."""
 
 from __future__ import annotations
 

@@ -24,10 +24,10 @@ import psycopg
 sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 
 from dagster_models.core.messages import Outcome
-from dagster_models.core.target_types import POSTGRES
 from dagster_models.core.tasks import task_to_json
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.processes.client.session import connect
+from dagster_models.warehouses.postgres.target import POSTGRES
 from postgres_runs import RUNS
 from postgres_server import GIVEN, start_server
 from tasks import sql_task, with_sql

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from dagster_models.core.model import Relation
 from dagster_models.core.python_code import LoadedFile
-from dagster_models.core.target_types import TARGET_TYPES
+from dagster_models.core.target_types import target_type
 from dagster_models.core.tasks import PythonTask, ScriptTask
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.execution.runners.events import Answered, Lost, Output, WorkerEvent
@@ -60,7 +60,7 @@ class Bench:
     def __init__(self, folder: Path, runners: TaskRunners) -> None:
         self.folder, self.runners, self.count = folder, runners, 0
         settings = {"path": str(folder / "w.duckdb")}
-        self.address = WarehouseAddress(TARGET_TYPES["duckdb"], settings)
+        self.address = WarehouseAddress(target_type("duckdb"), settings)
         runners.sql.prepare(self.address, ["main"])
         runners.queue.wait(0)
 

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 from dagster_models.core.model import Relation
 from dagster_models.core.on_ray import OWN_CLUSTER, OnRay, RayCluster, RayNeeds
 from dagster_models.core.python_code import LoadedFile
-from dagster_models.core.target_types import TARGET_TYPES
+from dagster_models.core.target_types import target_type
 from dagster_models.core.tasks import PythonTask, ScriptTask
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.execution.runners.events import Answered, Output, WorkerEvent
@@ -49,7 +49,7 @@ class Bench:
         self.folder, self.runners, self.where = folder, runners, where
         self.numbers, self.run_id = count(), os.urandom(4).hex()
         settings = {"dsn": "${RAY_BENCH_DSN}"}
-        self.address = WarehouseAddress(TARGET_TYPES["postgres"], settings)
+        self.address = WarehouseAddress(target_type("postgres"), settings)
         runners.sql.prepare(self.address, ["s"])
         runners.queue.wait(0)
 

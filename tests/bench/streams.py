@@ -22,7 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from dagster_models.core.messages import Verdict
-from dagster_models.core.target_types import TARGET_TYPES
+from dagster_models.core.target_types import target_type
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.processes.client.session import connect
 from worker_driver import Driver
@@ -101,9 +101,9 @@ def main() -> None:
     print(f"{'':45}the step  warehouse process")
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder, "w.duckdb"))
-        addresses = [WarehouseAddress(TARGET_TYPES["duckdb"], {"path": path})]
+        addresses = [WarehouseAddress(target_type("duckdb"), {"path": path})]
         if dsn := os.environ.get("DATABASE_URL"):
-            addresses.append(WarehouseAddress(TARGET_TYPES["postgres"], {"dsn": dsn}))
+            addresses.append(WarehouseAddress(target_type("postgres"), {"dsn": dsn}))
         for address in addresses:
             print(address.type.name)
             for way, share in (("in parts", 1), ("in parts", 5), ("at once", 5)):

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 import pytest
 
 import dagster_models.project
-from dagster_models.core.target_types import TARGET_TYPES
+from dagster_models.core.target_types import own_types
 from dagster_models.definitions.component import ModelsComponent
 from pages import Page
 
@@ -82,7 +82,7 @@ def test_each_key_is_on_its_page(table: str) -> None:
 
 def test_each_setting_of_a_target_and_attribute_of_the_component_is_documented() -> None:
     warehouses = Page.of("warehouses.md")
-    settings = {it.name for type_ in TARGET_TYPES.values() for it in type_.settings}
+    settings = {it.name for type_ in own_types().values() for it in type_.settings}
     assert [name for name in sorted(settings) if not is_in(name, warehouses)] == []
     attributes = [field.name for field in dataclasses.fields(ModelsComponent)]
     page = Page.of("dagster.md")

@@ -10,7 +10,7 @@ import duckdb
 from dagster_models.compilation.checks.table import COMPILERS
 from dagster_models.compilation.checks.task import check_task
 from dagster_models.core.model import Key, Target
-from dagster_models.core.target_types import TARGET_TYPES
+from dagster_models.core.target_types import target_type
 from dagster_models.project.checks.aliases import ALIASES, TOO_MANY, Alias
 from dagster_models.project.checks.keys import KEYS
 from dagster_models.project.checks.kinds import KINDS
@@ -74,7 +74,7 @@ def test_a_query_with_arguments(tmp_path: Path) -> None:
         for moved, expected in ((0, (0, 0)), (-5, (1, 0)), (-9, (1, 1))):
             connection.execute(f"create or replace table t as {blocks[1]}")
             connection.execute(f"update t set made_on = made_on + {moved}")
-            target = Target("x", TARGET_TYPES["duckdb"])
+            target = Target("x", target_type("duckdb"))
             tasks = [check_task(project, step, check, target) for check in step.checks]
             sent = [task.sent(task.sql, "t", [f'"{c}"' for c in task.columns]) for task in tasks]
             assert tuple(len(connection.execute(sql).fetchall()) for sql in sent) == expected

@@ -12,7 +12,7 @@ import pytest
 from dagster_models.compilation.sql_text import compile_step
 from dagster_models.compilation.tasks import TargetStep, task_for
 from dagster_models.core.model import Key
-from dagster_models.core.target_types import TARGET_TYPES
+from dagster_models.core.target_types import target_type
 from dagster_models.core.tasks import SINCE, BuildTask, PythonTask
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.project.targets import usable_target
@@ -81,7 +81,7 @@ def test_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_page_says_which_types_are_stored_as_others() -> None:
     table = PAGE.partition("| from | to | stored as |")[2].partition("\n\n")[0].lower()
     rows = [row.strip("|").split("|") for row in table.splitlines()[2:]]
-    for row, other in permutations((TARGET_TYPES[name] for name in _NAMES), 2):
+    for row, other in permutations((target_type(name) for name in _NAMES), 2):
         forms, stored = row.copy_forms, other.copy_forms
         noted = {
             (f"`{type_}`", f"`{stored.type_of(form).lower()}`")

@@ -20,7 +20,6 @@ from dagster_models._dagster.partitions import PARTITION_TAG, run_partitions
 from dagster_models.compilation.sql_text import relation_for
 from dagster_models.compilation.tasks import TargetStep, task_for
 from dagster_models.core.model import Project, Target
-from dagster_models.core.target_types import POSTGRES
 from dagster_models.core.tasks import BuildTask
 from dagster_models.core.unit_tests import UnitTest
 from dagster_models.errors import DagsterModelsError, Problem, ProjectError, WarehouseError
@@ -29,6 +28,7 @@ from dagster_models.processes.client.rehearsal import rehearse
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.project.unit_tests.read import read_unit_tests
 from dagster_models.reporting.unit_tests import UnitTestResult, terminal_lines
+from dagster_models.warehouses.postgres.target import POSTGRES
 from paths import REPOSITORY
 from project_cases import load, write_project
 from systems import System
@@ -689,7 +689,7 @@ CHILD = """
 import sys
 sys.path[:0] = {paths!r}
 from pathlib import Path
-from dagster_models.core.target_types import TARGET_TYPES
+
 from dagster_models.processes.client.rehearsal import rehearse
 from dagster_models.processes.client.session import Session
 from systems import System

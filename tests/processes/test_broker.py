@@ -25,7 +25,6 @@ from addresses import PROGRAM, duckdb_at, text_of
 from dagster_models.core.commit import Commit
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.model import Relation
-from dagster_models.core.target_types import DUCKDB
 from dagster_models.core.tasks import AttemptId, BuildTask, task_to_json
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import Canceled, ErrorKind, WarehouseError, WarehouseLost
@@ -37,6 +36,7 @@ from dagster_models.processes.server.attempt import Stop
 from dagster_models.processes.server.connection import ClientConnection
 from dagster_models.util import runtime_files
 from dagster_models.util.digests import digest_of
+from dagster_models.warehouses.duckdb.target import DUCKDB
 from tasks import arrow_task, csv_task, sql_task
 
 #: Runs for minutes if nobody stops it.

@@ -19,7 +19,7 @@ from dagster_models.compilation.tasks import TargetStep, task_for
 from dagster_models.core.copied import Copied
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.model import Key
-from dagster_models.core.target_types import TARGET_TYPES
+from dagster_models.core.target_types import own_types
 from dagster_models.core.tasks import ArrowFile, PythonTask
 from dagster_models.errors import WarehouseError
 from dagster_models.execution.single import run_alone
@@ -430,8 +430,8 @@ _NO_TYPE = {("spark", "interval"), ("mariadb", "interval")}
 
 
 def test_every_type_of_warehouse_has_forms() -> None:
-    for row in TARGET_TYPES.values():
+    for row in own_types().values():
         for form in {*row.copy_forms.reads.values()}:
-            for other in TARGET_TYPES.values():
+            for other in own_types().values():
                 lacks = (other.name, form) in _NO_TYPE
                 assert bool(other.copy_forms.type_of(form)) != lacks, (row.name, form, other.name)

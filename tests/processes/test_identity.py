@@ -21,12 +21,12 @@ import pytest
 
 from addresses import duckdb_at, postgres_at
 from dagster_models.core.messages import Verdict
-from dagster_models.core.target_types import POSTGRES
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.address import key_of
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.util import runtime_files
+from dagster_models.warehouses.postgres.target import POSTGRES
 from worker_driver import Driver
 
 ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith("PG")}

@@ -21,7 +21,6 @@ import pytest
 
 from addresses import PROGRAM, duckdb_at, postgres_at, text_of
 from dagster_models.core.messages import Verdict
-from dagster_models.core.target_types import POSTGRES
 from dagster_models.core.tasks import task_to_json
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import Canceled
@@ -30,6 +29,7 @@ from dagster_models.execution.runners.task_runners import TaskRunners
 from dagster_models.processes.address import key_of
 from dagster_models.processes.client.session import connect
 from dagster_models.util import runtime_files
+from dagster_models.warehouses.postgres.target import POSTGRES
 from gate import Gate
 from on_postgres import backends, next_events, postgres_project, until
 from tasks import sql_task

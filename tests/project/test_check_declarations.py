@@ -8,7 +8,7 @@ import pytest
 
 from dagster_models.compilation.checks.task import check_task
 from dagster_models.core.model import Key, Project, Target
-from dagster_models.core.target_types import TARGET_TYPES
+from dagster_models.core.target_types import target_type
 from dagster_models.project.targets import usable_target
 from project_cases import load, write_project
 
@@ -84,7 +84,7 @@ def test_what_a_check_reads_is_built_before_its_model(project: Project) -> None:
 
 def test_an_ephemeral_model_stands_in_the_condition(project: Project) -> None:
     step = project.steps[Key("marts", "flights")]
-    task = check_task(project, step, step.checks[0], Target("x", TARGET_TYPES["duckdb"]))
+    task = check_task(project, step, step.checks[0], Target("x", target_type("duckdb")))
     assert 'select code from "seeds"."carriers"' in task.condition
     assert "select n from (\n/* @model\nmaterialized: ephemeral" in task.condition
 
@@ -92,7 +92,7 @@ def test_an_ephemeral_model_stands_in_the_condition(project: Project) -> None:
 def test_the_checks_of_a_source_know_what_they_read(project: Project) -> None:
     source = project.sources[Key("raw", "flights")]
     assert [check.name for check in source.checks] == ["not_null_carrier", "r", "equality"]
-    target = Target("x", TARGET_TYPES["postgres"], schema_prefix="dev_")
+    target = Target("x", target_type("postgres"), schema_prefix="dev_")
     _, related, equal = (check_task(project, source, it, target) for it in source.checks)
     assert '"raw_prod"."old" as parent' in related.sql
     assert "n > 5" in related.where
@@ -100,7 +100,7 @@ def test_the_checks_of_a_source_know_what_they_read(project: Project) -> None:
 
 
 def test_a_check_of_a_source_that_reads_a_model_runs_with_that_model(project: Project) -> None:
-    target = Target("x", TARGET_TYPES["postgres"], schema_prefix="dev_")
+    target = Target("x", target_type("postgres"), schema_prefix="dev_")
     seed = project.steps[Key("seeds", "carriers")]
     related = check_task(project, seed, seed.checks[-1], target)
     assert related.name == "flights_relationships_carrier"

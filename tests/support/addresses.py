@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dagster_models.core.target_types import DUCKDB, POSTGRES
 from dagster_models.core.warehouse_address import WarehouseAddress
+from dagster_models.warehouses.duckdb.target import DUCKDB
+from dagster_models.warehouses.postgres.target import POSTGRES
 
 #: The first lines of a program that is started with the text of an address as its argument.
 PROGRAM = """

@@ -28,7 +28,7 @@ from typing import Any
 import psycopg
 
 from dagster_models.core.messages import Outcome
-from dagster_models.core.target_types import TARGET_TYPES
+from dagster_models.core.target_types import own_types
 from dagster_models.core.tasks import (
     BuildTask,
     ChecksTask,
@@ -185,7 +185,7 @@ class Lives:
 
 
 def main() -> None:
-    for type_ in TARGET_TYPES.values():
+    for type_ in own_types().values():
         importlib.import_module(type_.module)
     # Not `for line in sys.stdin`, which reads ahead: a life reads the next line.
     while line := sys.stdin.readline():

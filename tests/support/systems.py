@@ -14,7 +14,7 @@ from typing import Any
 
 from dagster_models.core.materializations import Materialization, Replace, View
 from dagster_models.core.model import Relation
-from dagster_models.core.target_types import TARGET_TYPES, target_type
+from dagster_models.core.target_types import own_types, target_type
 from dagster_models.core.tasks import BuildTask, Content, Query
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.processes.server.commits import commits_of
@@ -24,7 +24,7 @@ from dagster_models.warehouses.materializations import table
 from dagster_models.warehouses.transactional import TransactionalSession
 from postgres_server import start_server
 
-EVERY = tuple(TARGET_TYPES)
+EVERY = tuple(own_types())
 
 #: What is a warehouse of one of these types in another format: Iceberg tables on Spark.
 FORMATS = ("iceberg",)

@@ -10,7 +10,7 @@ import pytest
 from dagster_models.compilation.checks.task import check_task
 from dagster_models.core.messages import CheckOutcome
 from dagster_models.core.model import Target
-from dagster_models.core.target_types import TARGET_TYPES
+from dagster_models.core.target_types import target_type
 from dagster_models.core.tasks import ChecksTask
 from dagster_models.processes.server.attempt import Stop, run_checks
 from dagster_models.warehouses.base import WarehouseSession
@@ -42,7 +42,7 @@ def outcomes(system: System, session: WarehouseSession, tmp_path: Path) -> Ask:
     project = make(tmp_path, {"dagster_models.yaml": settings, "models/s/t.sql": model})
     (step,) = project.steps.values()
     assert step.relation is not None
-    target = Target("t", TARGET_TYPES[system.name])
+    target = Target("t", target_type(system.name))
 
     def run(with_history: bool = True) -> dict[str, CheckOutcome]:
         tasks = tuple(

@@ -16,10 +16,10 @@ import yaml
 from dagster_models.compilation.checks.task import check_task
 from dagster_models.core.messages import CheckOutcome
 from dagster_models.core.model import Key, Relation, Target
-from dagster_models.core.target_types import MARIADB
 from dagster_models.core.tasks import ChecksTask
 from dagster_models.processes.server.attempt import Stop, run_checks
 from dagster_models.warehouses.mariadb import session as mariadb
+from dagster_models.warehouses.mariadb.target import MARIADB
 from mariadb_server import MariaServer
 from project_cases import load, write_project
 from systems import T, session_of

@@ -24,7 +24,6 @@ from addresses import postgres_at
 from dagster_models import WarehouseResource
 from dagster_models.core.messages import Verdict
 from dagster_models.core.model import Relation
-from dagster_models.core.target_types import POSTGRES
 from dagster_models.core.tasks import Query, task_to_json
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
@@ -33,6 +32,7 @@ from dagster_models.util import dsn as servers
 from dagster_models.util import runtime_files
 from dagster_models.warehouses.base import find_proof
 from dagster_models.warehouses.postgres.session import connect as connect_here
+from dagster_models.warehouses.postgres.target import POSTGRES
 from on_postgres import backends, postgres_project, task, until
 from postgres_server import PostgresServer, start_server
 from systems import System, instrument, postgres_system, session_of

@@ -17,12 +17,12 @@ import pytest
 
 from dagster_models.core.messages import TaskError
 from dagster_models.core.model import Relation
-from dagster_models.core.target_types import POSTGRES
 from dagster_models.core.tasks import Query
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.warehouses.postgres.session import connect as connect_here
+from dagster_models.warehouses.postgres.target import POSTGRES
 from on_postgres import backends, task, until
 from postgres_server import binaries
 from systems import System, postgres_system, session_of

@@ -11,10 +11,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from dagster_models.core.target_types import POSTGRES
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.client.session import Session, connect
+from dagster_models.warehouses.postgres.target import POSTGRES
 from on_postgres import task
 from systems import System, postgres_system
 

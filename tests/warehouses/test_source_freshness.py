@@ -11,7 +11,7 @@ import pytest
 from dagster_models.compilation.checks.task import check_task
 from dagster_models.core.messages import CheckOutcome
 from dagster_models.core.model import Key, Project, Target
-from dagster_models.core.target_types import TARGET_TYPES
+from dagster_models.core.target_types import target_type
 from dagster_models.core.tasks import ChecksTask
 from dagster_models.processes.server.attempt import Stop, run_checks
 from dagster_models.warehouses.base import WarehouseSession
@@ -33,7 +33,7 @@ def project_of(folder: Path, system: System, keys: str) -> Project:
 
 
 def checked(session: WarehouseSession, project: Project, system: System) -> CheckOutcome:
-    target = Target("t", TARGET_TYPES[system.name])
+    target = Target("t", target_type(system.name))
     (check,) = project.sources[ORDERS].checks
     task = check_task(project, project.sources[ORDERS], check, target)
     relation = project.sources[ORDERS].relation

@@ -16,7 +16,6 @@ from dagster_models.core.extras import Extras, Index, UserStatement
 from dagster_models.core.materializations import Custom, Function, Incremental
 from dagster_models.core.messages import Verdict
 from dagster_models.core.model import Relation
-from dagster_models.core.target_types import SPARK
 from dagster_models.core.tasks import Query
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
@@ -29,6 +28,7 @@ from dagster_models.warehouses.spark.delta_log import DeltaLog
 from dagster_models.warehouses.spark.errors import convert
 from dagster_models.warehouses.spark.iceberg_log import IcebergLog
 from dagster_models.warehouses.spark.table_log import TableLog
+from dagster_models.warehouses.spark.target import SPARK
 from sail_server import SailServer, start_sail
 from systems import T, catalog_at, commits_at, create, session_of, spark_settings
 from tasks import sql_task

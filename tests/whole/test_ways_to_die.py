@@ -32,7 +32,7 @@ import pytest
 from addresses import duckdb_at, postgres_at
 from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.messages import Verdict
-from dagster_models.core.target_types import TARGET_TYPES
+from dagster_models.core.target_types import target_type
 from dagster_models.core.tasks import BuildTask, PythonTask, Task
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.execution import lookup
@@ -159,7 +159,7 @@ class Stage:
     def address(self, **settings: Any) -> WarehouseAddress:
         self.more.update(settings)  # all sessions of one process have the same
         given = {**self.ground.settings, "idle_seconds": 0.3, **self.more}
-        return WarehouseAddress(TARGET_TYPES[self.warehouse], given)
+        return WarehouseAddress(target_type(self.warehouse), given)
 
     def processes(self) -> set[int]:
         """Those that inherited our mark, whosever children they are by now."""

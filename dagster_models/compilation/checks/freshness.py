@@ -17,7 +17,7 @@ def freshness(check: CheckParts) -> CheckSql:
 
 def of_query(query: str, forms: ValueForms) -> CheckSql:
     """*query* returns the moment itself, as one row of one column."""
-    asked = f"with asked(loaded_at) as (\n{query}\n)"  # MariaDB names columns of no other subquery
+    asked = f"with asked(loaded_at) as (\n{query}\n)"  # some servers name columns of no other
     return _age(f"{asked}\nselect max(loaded_at) as newest from asked", forms)
 
 

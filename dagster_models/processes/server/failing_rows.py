@@ -66,7 +66,7 @@ def sample(
     listed = ", ".join(f"substr({text}, 1, {MOST_CHARACTERS})" for text in texts)
     columns = ", ".join(f"c{at}" for at in range(len(names)))
     rows = shown_rows(limit)
-    # MariaDB names columns of no other subquery.
+    # Some servers name the columns of no other subquery.
     failing = f"WITH failing({columns}) AS (\n{query}\n)"
     _, found = session.read(f"{failing} SELECT {listed} FROM failing LIMIT {rows}")
     return Sample(tuple(names[at] for at in order), tuple(map(tuple, found)))

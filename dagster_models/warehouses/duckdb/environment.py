@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from dagster_models.core.target_types import DUCKDB
 from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util.literal_paths import plain_folder
 from dagster_models.warehouses.base import literal
+from dagster_models.warehouses.duckdb.target import DUCKDB
 
 #: DuckDB reads these once per process, from the time zone and the locale, by ICU's own rules.
 _DEFAULTS = """

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dagster_models.core.model import Relation
-from dagster_models.core.target_types import DUCKDB
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import literal, quoted
+from dagster_models.warehouses.duckdb.target import DUCKDB
 from dagster_models.warehouses.extras import FoundIndex
 from dagster_models.warehouses.materializations.hooks import RelationKind
 from dagster_models.warehouses.transactional import TransactionalSession

@@ -11,12 +11,12 @@ import duckdb
 
 from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
-from dagster_models.core.target_types import DUCKDB
 from dagster_models.warehouses.base import Staged, literal, quoted
 from dagster_models.warehouses.duckdb import repeatable
 from dagster_models.warehouses.duckdb.cursor import DuckDBCursor
 from dagster_models.warehouses.duckdb.errors import translated
 from dagster_models.warehouses.duckdb.extras import DuckDBExtras
+from dagster_models.warehouses.duckdb.target import DUCKDB
 from dagster_models.warehouses.transactional import Found
 
 

@@ -6,13 +6,13 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from dagster_models.core.target_types import DUCKLAKE
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import dsn
 from dagster_models.util.file_systems import why_not_here
 from dagster_models.warehouses.base import literal, quote
 from dagster_models.warehouses.duckdb.errors import translated
 from dagster_models.warehouses.ducklake import extensions
+from dagster_models.warehouses.ducklake.target import DUCKLAKE
 
 #: A snapshot gets the next number, so those who commit at the same moment try again, after a wait
 #: that grows. DuckLake's own ten tries were too few for six writers (89 of 90).

@@ -23,7 +23,6 @@ import duckdb
 
 from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
-from dagster_models.core.target_types import DUCKLAKE
 from dagster_models.core.tasks import AttemptId
 from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
@@ -43,6 +42,7 @@ from dagster_models.warehouses.duckdb.errors import replaced, translated
 from dagster_models.warehouses.duckdb.session import DuckDBSession
 from dagster_models.warehouses.ducklake import records
 from dagster_models.warehouses.ducklake.attach import attach
+from dagster_models.warehouses.ducklake.target import DUCKLAKE
 from dagster_models.warehouses.ducklake.turns import Turn
 
 CAPABILITIES = Capabilities(

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dagster_models.core.target_types import MARIADB
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util.environment import filled_settings
 from dagster_models.warehouses.mariadb import driver
 from dagster_models.warehouses.mariadb.errors import convert, is_lost, message_of, number_of
+from dagster_models.warehouses.mariadb.target import MARIADB
 
 #: Without a strict mode a value that does not fit is cut, and only a warning says so. Others would
 #: change what quotes mean. `||` joins texts, as our own checks use it; see ``text.refuse_pipes``.

@@ -22,7 +22,6 @@ from dagster_models.core.materializations import (
 )
 from dagster_models.core.materializations import View as ViewKind
 from dagster_models.core.model import Relation
-from dagster_models.core.target_types import MARIADB
 from dagster_models.core.tasks import AttemptId, BuildTask, Query
 from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError
@@ -38,6 +37,7 @@ from dagster_models.warehouses.mariadb import (
 from dagster_models.warehouses.mariadb.connect import MariaConnector
 from dagster_models.warehouses.mariadb.stages import MariaStages
 from dagster_models.warehouses.mariadb.staging import MARK
+from dagster_models.warehouses.mariadb.target import MARIADB
 from dagster_models.warehouses.mariadb.text import one_query, refuse_pipes
 from dagster_models.warehouses.refusals import refuse_extras, refuse_kind
 

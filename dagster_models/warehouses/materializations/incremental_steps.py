@@ -1,4 +1,4 @@
-"""A table to which each build adds, where a session is not ``Hooks``: what Spark and MariaDB share.
+"""A table to which each build adds, where a session is not ``Hooks``.
 
 A build in full makes a stage, and the warehouse says what any other build does (``BuildSteps``).
 """

@@ -1,4 +1,4 @@
-"""The value of `$since` where a session is not ``Hooks``: what Spark and MariaDB share."""
+"""The value of `$since` where a session is not ``Hooks``: what such warehouses share."""
 
 from __future__ import annotations
 

@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
-from dagster_models.core.target_types import POSTGRES
 from dagster_models.core.tasks import ArrowFile, AttemptId, Content, CsvFile, Query
 from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError
@@ -47,6 +46,7 @@ from dagster_models.warehouses.postgres.statements import (
     refuse_long,
     statements,
 )
+from dagster_models.warehouses.postgres.target import POSTGRES
 from dagster_models.warehouses.seeds import SeedWords, read_seed
 
 CAPABILITIES = Capabilities(

@@ -18,9 +18,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote as percent_encoded
 
-from dagster_models.core.target_types import SPARK
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.spark.errors import convert
+from dagster_models.warehouses.spark.target import SPARK
 
 _IDS = uuid.UUID("6f1b1f0e-15a5-4c5e-9b0a-5a7c7d0e0f15")
 #: What servers say of a session that has ended.

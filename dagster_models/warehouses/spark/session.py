@@ -26,7 +26,6 @@ from dagster_models.core.materializations import (
 )
 from dagster_models.core.materializations import View as ViewKind
 from dagster_models.core.model import Relation
-from dagster_models.core.target_types import SPARK
 from dagster_models.core.tasks import AttemptId, BuildTask, Query
 from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError
@@ -45,6 +44,7 @@ from dagster_models.warehouses.spark.rehearsal import Rehearsal
 from dagster_models.warehouses.spark.server import Server
 from dagster_models.warehouses.spark.stages import SparkStages
 from dagster_models.warehouses.spark.table_log import TableLog
+from dagster_models.warehouses.spark.target import SPARK
 from dagster_models.warehouses.spark.text import one_query
 
 _KINDS = (Replace, ViewKind, Incremental, Snapshot)

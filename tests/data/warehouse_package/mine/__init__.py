@@ -2,6 +2,6 @@
 
 from dataclasses import replace
 
-from dagster_models.core.target_types import DUCKDB
+from dagster_models.warehouses.duckdb.target import DUCKDB
 
 MINE = replace(DUCKDB, name="mine", module="mine.session")
