@@ -127,20 +127,30 @@ def read_files(root: str, report: Report, *, templates: bool = False) -> Project
 
 def read_macro_files(root: str, report: Report) -> tuple[ProjectFile, ...]:
     """The files of macros_jinja/, and those of packages_jinja/. Of a package that has a folder
-    `macros`, as dbt installs it, that folder counts alone."""
+    `macros`, as dbt installs it, that folder counts alone. An empty file has no macros, and is
+    nothing to report: packages have such."""
     files = []
     for folder in (MACROS, PACKAGES):
         found = sorted(_walk(root, folder, (".sql",), report))
         whole = {parts[0] for _, parts, _ in found if parts[1:2] == ("macros",)}
         for path, parts, ending in found:
             other = folder == PACKAGES and parts[0] in whole and parts[1:2] != ("macros",)
-            if not other and (read := read_file(root, path, report)) is not None:
+            if not other and (read := _read_text(root, path, report)) is not None:
                 files.append(ProjectFile(path, folder, parts, ending, *read))
     return tuple(files)
 
 
 def read_file(root: str, path: str, report: Report) -> tuple[str, bytes] | None:
     """The text and the bytes of a file. None, and a problem, if it cannot be read or is empty."""
+    found = _read_text(root, path, report)
+    if found is None or found[0].strip():
+        return found
+    report(Problem("the file is empty", path, fix="Fill it, or delete it."))
+    return None
+
+
+def _read_text(root: str, path: str, report: Report) -> tuple[str, bytes] | None:
+    """The text and the bytes of a file. None, and a problem, if it cannot be read."""
     try:
         data = _bytes_of(os.path.join(root, path))
     except OSError as error:
@@ -154,9 +164,6 @@ def read_file(root: str, path: str, report: Report) -> tuple[str, bytes] | None:
         line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
         what = f"the file is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}"
         report(Problem(what, path, line, column, "Save the file as UTF-8."))
-        return None
-    if not text.strip():
-        report(Problem("the file is empty", path, fix="Fill it, or delete it."))
         return None
     return text, data
 

@@ -35,6 +35,7 @@ class JinjaSettings:
 class TemplateProject:
     """What all templates of a load have in common. ``keys``: of the models and seeds that there
     are; ``target_name``: of the target of the load; ``target``: what `target` is asked for;
+    ``secrets``: an environment variable -> the secret variable of the project whose value it has;
     ``cache``: the folder of the caches."""
 
     name: str
@@ -46,6 +47,7 @@ class TemplateProject:
     target: Mapping[str, Any]
     environ: Mapping[str, str]
     cache: str
+    secrets: Mapping[str, str] = EMPTY
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,12 +44,13 @@ class GivenText:
 @dataclass(frozen=True, slots=True)
 class Variables:
     """``values``: name -> value for all models; ``types``: of those that declare one; ``outside``:
-    values that go before those of files; ``secrets``: names; ``environ`` fills in ``${NAME}``."""
+    values that go before those of files; ``secrets``: name -> the environment variable that has its
+    value; ``environ`` fills in ``${NAME}``."""
 
     values: Mapping[str, Any] = EMPTY
     types: Mapping[str, str] = EMPTY
     outside: Mapping[str, YamlNode] = field(default_factory=dict)
-    secrets: frozenset[str] = frozenset()
+    secrets: Mapping[str, str] = EMPTY
     environ: Mapping[str, str] = field(default=EMPTY, compare=False, repr=False)
 
     @property
@@ -162,7 +163,7 @@ def read_variables(
     values: dict[str, Any] = {}
     types: dict[str, str] = {}
     outside: dict[str, YamlNode] = {}
-    secrets: set[str] = set()
+    secrets: dict[str, str] = {}
     for name, place, item in named_entries(node, "vars", report):
         if isinstance(item.value, dict):
             noted = Noted(report)
@@ -189,7 +190,7 @@ def read_variables(
             place = node.keys[name] if node is not None else Location("dagster_models.yaml")
             fix = "Give it a `default:`, set its environment variable (`env:`), or pass --vars."
             report(problem(f"the variable `{name}` has no value", place, fix))
-    return Variables(values, types, outside, frozenset(secrets), environ)
+    return Variables(values, types, outside, secrets, environ)
 
 
 def _declared(
@@ -201,7 +202,7 @@ def _declared(
     values: dict[str, Any],
     types: dict[str, str],
     outside: dict[str, YamlNode],
-    secrets: set[str],
+    secrets: dict[str, str],
 ) -> None:
     """Put what `{type: ..., default: ..., env: ...}` says of a variable into the mappings."""
     default: YamlNode | None = found.get("default")
@@ -216,7 +217,7 @@ def _declared(
     if type_:
         types[name] = type_
     if found.get("secret"):
-        secrets.add(name)
+        secrets[name] = found.get("env", "")
         if default is not None or "env" not in found:
             fix = "Write `env: NAME`, and no `default:`: this file is not secret."
             report(problem(f"the variable `{name}` is a secret", place, fix))

@@ -283,6 +283,19 @@ _WRONG = {
         "m:2:1: error: config() was given what is not defined for `meta`",
     ),
     "generator": ("{{ config(tags=['a'] | map('upper')) }}select 1", "a generator for `tags`"),
+    "list in itself": (
+        "{% set it = [] %}{% do it.append(it) %}\n{{ config(tags=it) }}select 1",
+        "m:2:1: error: config() was given values within values for `tags`, more than 20 deep",
+    ),
+    "mapping in itself": (
+        "{% set it = {} %}{% do it.update(a=[it]) %}{{ config(meta=it) }}select 1",
+        "m:1:1: error: config() was given values within values for `meta`, more than 20 deep",
+    ),
+    "deep setting": (
+        "{% set all = namespace(it=[]) %}{% for _ in range(400) %}{% set all.it = [all.it] %}"
+        "{% endfor %}{{ config(meta={'x': all.it}) }}select 1",
+        "m:1:1: error: config() was given values within values for `meta`, more than 20 deep",
+    ),
     "moment in a setting": ("{{ config(meta={'at': run_started_at}) }}select 1", "another value"),
     "all of target": ("select '{{ target }}' as x", "a template cannot write all of `target`"),
     "nothing": ("{% if false %}select 1{% endif %}", "m:1:1: error: there is no query"),
@@ -295,6 +308,24 @@ def test_what_is_wrong_is_said_at_its_line(tmp_path: Path, case: tuple[str, str]
     text, expected = case
     twice = {"macros_jinja/twice.sql": "{% macro twice() %}\n{{ ref(a=1, a=2) }}{% endmacro %}"}
     assert expected in error_of(tmp_path, text, **twice)
+
+
+def test_an_environment_variable_of_a_secret_is_in_no_text(tmp_path: Path) -> None:
+    variables = "name: shop\njinja: true\nvars: {days: 3, kinds: [a], key: %s}\n"
+    files = {
+        "dagster_models.yaml": variables % "{type: text, env: API_KEY}",
+        "models_jinja/main/m.sql": "select\n'{{ env_var('API_KEY', 'none') }}' as x",
+    }
+    root, environ = jinja_project(tmp_path, files), {"API_KEY": "hunter2"}
+    assert "'hunter2'" in compiled(load_jinja(root, environ=environ), "m")
+    secret = variables % "{type: text, env: API_KEY, secret: true}"
+    (root / "dagster_models.yaml").write_text(secret)
+    project = load_jinja(root, environ=environ, whole=False)  # and the kept text is not used
+    (error,) = project.steps[Key("main", "m")].problems
+    assert (error.path, error.line) == ("models_jinja/main/m.sql", 2)
+    assert error.what == "env_var('API_KEY') is a secret, and the text of a model is shown"
+    assert error.fix == "Write `$key`, without quotes, which each run fills in."
+    assert project.steps[Key("main", "m")].sql == ""
 
 
 def test_a_file_may_end_in_upper_case(tmp_path: Path) -> None:
@@ -330,6 +361,14 @@ def test_a_wrong_file_of_macros_is_an_error_of_the_templates_alone(tmp_path: Pat
     assert wrong.keys() == {str(key) for key in project.steps if "stg_" not in key.name}
     (error,) = wrong["main.grows"]
     assert "a file of macros is no Jinja: macros_jinja/wrong.sql:2:" in error.what
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "\ufeff"])
+def test_an_empty_file_of_macros_has_no_macros(tmp_path: Path, text: str) -> None:
+    files = {"macros_jinja/none.sql": text, "packages_jinja/util/macros/none.sql": text}
+    project = load_jinja(jinja_project(tmp_path, files))
+    assert not project.warnings
+    assert compiled(project, "grows")
 
 
 def test_a_warning_names_the_line_of_the_template(tmp_path: Path) -> None:

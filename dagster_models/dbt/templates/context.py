@@ -124,13 +124,16 @@ class TemplateTarget(Mapping[str, Any]):
         return len(self._values)
 
 
-def env_var_of(environ: Mapping[str, str], asked: TemplateAsks) -> Callable[..., str]:
+def env_var_of(project: TemplateProject, asked: TemplateAsks) -> Callable[..., str]:
     def read(name: str, default: str | None = None) -> str:
-        if name.startswith(_SECRET):
+        if name.startswith(_SECRET) or name in project.secrets:
             what = f"env_var({name!r}) is a secret, and the text of a model is shown"
-            raise Refused(what, "Secrets belong to `targets:` in dagster_models.yaml.")
+            fix = "Secrets belong to `targets:` in dagster_models.yaml."
+            if name in project.secrets:
+                fix = f"Write `${project.secrets[name]}`, without quotes, which each run fills in."
+            raise Refused(what, fix)
         asked.about("env_var", name)
-        value = environ.get(name, default)
+        value = project.environ.get(name, default)
         if value is None:
             fix = f"Set it, or give a default: `env_var('{name}', '...')`."
             raise Refused(f"env_var({name!r}): the variable is not set", fix)

@@ -64,6 +64,7 @@ def _results(
 
 def _of_all(project: TemplateProject) -> Iterator[str]:
     yield from (_code(), project.name, project.dialect, repr(sorted(project.dispatch.items())))
+    yield repr(sorted(project.secrets))
     for file in project.macros:
         yield from (file.path, file.text)
 

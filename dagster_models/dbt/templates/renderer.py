@@ -44,6 +44,7 @@ from dagster_models.project.templates import ModelTemplate, Rendered, TemplateEr
 from dagster_models.sql.literals import has_tokens
 
 _NO_ENTRY = DbtEntry("", "", {})
+_DEEPEST = 20  #: values within values of a setting; one that contains itself has no end
 _MACROS = f"Macros are read from {MACROS}/, and those of a package from {PACKAGES}/<package>/."
 
 
@@ -176,7 +177,7 @@ class TemplateRenderer:
             "config": TemplateConfig(template, asked),
             "var": TemplateVar(template, asked),
             "target": TemplateTarget(self.project, asked),
-            "env_var": env_var_of(self.project.environ, asked),
+            "env_var": env_var_of(self.project, asked),
             "ref": self._ref(asked),
             "model": model,
             "node": model,
@@ -227,17 +228,20 @@ def _settings(
         raise TemplateError(what, _line_of_config(template.file.text), fix) from None
 
 
-def _plain(value: Any, key: str, placeholders: Placeholders) -> Any:
+def _plain(value: Any, key: str, placeholders: Placeholders, depth: int = 0) -> Any:
+    if depth > _DEEPEST:
+        what = f"config() was given values within values for `{key}`, more than {_DEEPEST} deep"
+        raise Refused(what, "Delete some, or what puts one into itself.")
     if isinstance(value, (str, RelationObject, Unknown)):
         text = str(value)  # which is refused if it is unknown
         is_sql = has_tokens(text, placeholders.dialect)  # and not "it's", a description
         return placeholders.named(text).text if is_sql else placeholders.as_dbt(text)
     if isinstance(value, Mapping):
-        return {str(name): _plain(it, key, placeholders) for name, it in value.items()}
+        return {str(name): _plain(it, key, placeholders, depth + 1) for name, it in value.items()}
     if isinstance(value, (set, frozenset)):
         value = sorted(value, key=repr)  # its own order is another one in each process
     if isinstance(value, (list, tuple)):
-        return [_plain(it, key, placeholders) for it in value]
+        return [_plain(it, key, placeholders, depth + 1) for it in value]
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, dt.date):

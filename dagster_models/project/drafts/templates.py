@@ -95,6 +95,7 @@ def _project(files: Sequence[ProjectFile], context: DraftContext, cache: str) ->
         target=_target(settings),
         environ=settings.variables.environ,
         cache=cache,
+        secrets={env: name for name, env in settings.variables.secrets.items()},
     )
 
 
