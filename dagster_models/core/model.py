@@ -23,6 +23,7 @@ from dagster_models.core.partitions import (
 )
 from dagster_models.core.retries import NO_RETRIES, Retries
 from dagster_models.core.target_types import TargetType
+from dagster_models.core.template_origin import TemplateOrigin
 from dagster_models.core.traced import NOTHING_TRACED, Trace
 from dagster_models.errors import Problem
 
@@ -189,13 +190,15 @@ class Config:
     runner: RayNeeds | None = None  #: Python: None for a process on this machine
     automation: Automation | None = None
     freshness: Freshness | None = None  #: how long after one materialization the next one is due
-    upstream_partitions: Mapping[str, str] = EMPTY  #: a name in ``upstream`` -> those that are read
+    #: A name in ``upstream`` -> which of its partitions are read, where the header says so.
+    upstream_partitions: Mapping[str, str] = EMPTY
     deterministic: bool | None = None  #: whether the same rows always give the same relation
     # Of incremental models, and some of snapshots.
     strategy: str = ""  #: append | delete+insert | merge | replace; "" is decided by the keys below
     unique_key: tuple[str, ...] = ()
-    merge_update_columns: tuple[str, ...] = ()  #: what changes in a row whose key is there
-    merge_exclude_columns: tuple[str, ...] = ()  #: what does not
+    # What a merge writes of a row whose key is there: these columns, or all but those; () for all.
+    merge_update_columns: tuple[str, ...] = ()
+    merge_exclude_columns: tuple[str, ...] = ()
     since: SinceConfig | None = None
     on_schema_change: str = "fail"
     on_code_change: str = "warn"  #: of the rows that are there: warn | keep | full_refresh
@@ -223,21 +226,6 @@ class Config:
 
 
 StepKind = Literal["sql", "python", "seed", "script", "source"]
-
-
-@dataclass(frozen=True, slots=True)
-class TemplateOrigin:
-    """How the text of a template came about. ``lines``: of each line of the text, the line of the
-    template that wrote it. ``target``: the target that the template asked about, "" if it asked
-    about none: its text is right there alone. ``variables``: those that it asked for."""
-
-    lines: tuple[int, ...]
-    target: str = ""
-    variables: tuple[str, ...] = ()
-
-    def line_of(self, line: int) -> int:
-        """The line of the template for a *line* of the text; both count from 1."""
-        return self.lines[min(line, len(self.lines)) - 1] if self.lines else line
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any, Protocol
 
-from dagster_models.core.model import EMPTY, Key, Location, TemplateOrigin
+from dagster_models.core.model import EMPTY, Key, Location
+from dagster_models.core.template_origin import TemplateOrigin
 from dagster_models.errors import Problem, SqlSyntaxError
 from dagster_models.project.files import ProjectFile
 from dagster_models.project.yaml import fields

@@ -204,7 +204,8 @@ class CheckQueries(ABC):
 
     def back_to_savepoint(self) -> None:
         """After an error, undo what was done since ``savepoint``, so that the transaction goes on.
-        This may be done more than once."""
+        This may be done more than once. It is only asked of a session whose ``savepoint`` has
+        returned True, so one that has none needs no method."""
         raise NotImplementedError
 
 

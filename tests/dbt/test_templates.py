@@ -14,6 +14,7 @@ from dagster_models.compilation.sql_text import compile_step
 from dagster_models.core.model import Key
 from dagster_models.dbt.templates import renderer as rendering
 from dagster_models.dbt.templates.marks import lines_of_both, marked_template, without_marks
+from dagster_models.dbt.text.template import parsed
 from dagster_models.errors import BrokenFile, ProjectError
 from dagster_models.project.variables import GivenText
 from project_cases import make, upstream
@@ -536,7 +537,8 @@ def test_a_kept_text_is_of_the_target_of_the_load(tmp_path: Path, jinja: str) ->
 
 def lines(template: str, **values: object) -> list[tuple[str, int]]:
     """(line of the text, line of the template) of what is rendered."""
-    text, found = without_marks(marked_template(template, "m.sql").render(**values))
+    jinja = marked_template(parsed(template, "m.sql"), "m.sql")
+    text, found = without_marks(jinja.render(**values))
     return list(zip(text.split("\n"), found, strict=True))
 
 

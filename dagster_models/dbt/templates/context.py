@@ -14,23 +14,24 @@ from typing import Any, NoReturn
 
 from dagster_models.dbt.templates.errors import Refused
 from dagster_models.dbt.templates.questions import Question
+from dagster_models.dbt.text.context import SECRET
 from dagster_models.dbt.text.variables import own_copy
 from dagster_models.project.templates import ModelTemplate, TemplateProject
 from dagster_models.util.nearest import suggest
 
 _MISSING: Any = object()
-_SECRET = "DBT_ENV_SECRET"
 _STARTED = "Write `$run_started_at`, without quotes, which each run fills in."
 _CLOCK = "Write `current_timestamp`, or `$run_started_at`, into the SQL."
 
 
 @dataclass
 class TemplateAsks:
-    """What one template has asked for. ``config``: what `config()` was given, and its line is found
-    by whoever compiles; ``settings``: the names that `config.get` was asked for."""
+    """What one template has asked for. ``config``: what `config()` was given, in ``config_line``;
+    ``settings``: the names that `config.get` was asked for."""
 
     questions: set[Question] = field(default_factory=set)
     config: dict[str, Any] = field(default_factory=dict)
+    config_line: int = 1
     settings: set[str] = field(default_factory=set)
 
     def about(self, *question: str) -> None:
@@ -126,7 +127,7 @@ class TemplateTarget(Mapping[str, Any]):
 
 def env_var_of(project: TemplateProject, asked: TemplateAsks) -> Callable[..., str]:
     def read(name: str, default: str | None = None) -> str:
-        if name.startswith(_SECRET) or name in project.secrets:
+        if name.startswith(SECRET) or name in project.secrets:
             what = f"env_var({name!r}) is a secret, and the text of a model is shown"
             fix = "Secrets belong to `targets:` in dagster_models.yaml."
             if name in project.secrets:

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from dagster_models.core.model import TemplateOrigin
+from dagster_models.core.template_origin import TemplateOrigin
 from dagster_models.dbt.templates.context import TemplateAsks
 from dagster_models.dbt.templates.macros import BadMacroFile, macros_of
 from dagster_models.dbt.templates.names import ProjectNames

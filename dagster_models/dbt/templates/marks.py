@@ -12,15 +12,14 @@ from collections.abc import Iterator, Sequence
 
 from jinja2 import Template, nodes
 
-from dagster_models.dbt.text.template import compiled, parsed
+from dagster_models.dbt.text.template import compiled
 
 _MARK = re.compile("\ue000(\\d+)\ue001")
 _REGION = re.compile(r"/\* @(?:incremental|end) \*/|/\* @full|\*/")
 
 
-def marked_template(text: str, path: str) -> Template:
-    """The template, whose text will have marks. Raises TemplateSyntaxError."""
-    tree = parsed(text, path)
+def marked_template(tree: nodes.Template, path: str) -> Template:
+    """The template, whose text will have marks, as *tree* then has. Raises TemplateSyntaxError."""
     _mark(tree.body)
     return compiled(tree, path)
 

@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 
 from jinja2 import Template, TemplateSyntaxError, Undefined, UndefinedError, nodes
 
-from dagster_models.core.model import EMPTY, TemplateOrigin
+from dagster_models.core.model import EMPTY
+from dagster_models.core.template_origin import TemplateOrigin
 from dagster_models.dbt.project.entry import DbtEntry
 from dagster_models.dbt.project.manifest import DbtMacro, DbtNode, DbtRelation, Manifest
 from dagster_models.dbt.project.project_files import DbtProject
@@ -94,10 +95,12 @@ class TemplateRenderer:
         """
         path, line = template.file.path, _TemplateLines(template.file.path)
         try:
-            _refuse_blocks(template.file.text)
-            jinja = marked_template(template.file.text, path)
-            rendered = self._rendered(jinja, template, asked)
+            tree = parsed(template.file.text, path)
+            _refuse_blocks(tree)
+            asked.config_line = _line_of_config(tree)
+            rendered = self._rendered(marked_template(tree, path), template, asked)
             rendered.text.encode()
+            return rendered
         except TemplateError:
             raise
         except TemplateSyntaxError as error:
@@ -107,14 +110,13 @@ class TemplateRenderer:
         except (NotImportable, SqlSyntaxError) as error:
             what, fix = _said(error)
             raise TemplateError(f"{what}{line.macro(error)}", line.of(error), fix) from None
-        return replace(rendered, settings_line=_line_of_config(template.file.text))
 
     def _rendered(self, jinja: Template, template: ModelTemplate, asked: TemplateAsks) -> Rendered:
         placeholders = self._renderer.placeholders
         full = without_marks(self._text(jinja, template, asked, False))
         if asked.config and asked.settings:  # what it asks for may be said behind the question
             full = without_marks(self._text(jinja, template, asked, False))
-        settings = _settings(template, asked, placeholders)  # dbt asks where nothing is there yet
+        settings = _settings(asked, placeholders)  # dbt asks where nothing is there yet
         text, lines = full
         if self._materialized(template, asked) == "incremental":
             text, lines = self._both(full, without_marks(self._text(jinja, template, asked, True)))
@@ -126,7 +128,8 @@ class TemplateRenderer:
             placeholders.named(text).text if tokens else placeholders.as_dbt(text),
             TemplateOrigin(lines, name, tuple(variables)),
             settings,
-            asked=frozenset(asked.settings),
+            asked.config_line,
+            frozenset(asked.settings),
         )
 
     def _both(self, full: _Marked, later: _Marked) -> _Marked:
@@ -217,15 +220,13 @@ class TemplateRenderer:
         )
 
 
-def _settings(
-    template: ModelTemplate, asked: TemplateAsks, placeholders: Placeholders
-) -> dict[str, Any]:
+def _settings(asked: TemplateAsks, placeholders: Placeholders) -> dict[str, Any]:
     """What `config()` was given, in which relations are names. Raises TemplateError."""
     try:
         return {key: _plain(value, key, placeholders) for key, value in asked.config.items()}
     except NotImportable as error:
         what, fix = _said(error)
-        raise TemplateError(what, _line_of_config(template.file.text), fix) from None
+        raise TemplateError(what, asked.config_line, fix) from None
 
 
 def _plain(value: Any, key: str, placeholders: Placeholders, depth: int = 0) -> Any:
@@ -281,17 +282,17 @@ _NOBODY = DbtNode(
 )
 
 
-def _refuse_blocks(text: str) -> None:
+def _refuse_blocks(tree: nodes.Template) -> None:
     """Raise TemplateError for a block of dbt's that is no part of a query."""
-    for block in parsed(text, "").find_all(nodes.Macro):
+    for block in tree.find_all(nodes.Macro):
         word = "macro" if block.name.startswith(MACRO) else block.name.split("_")[1]
         fix = f"Write the query alone{_BLOCKS.get(word, '')}."
         raise TemplateError(f"a model has no `{word}` block", block.lineno, fix)
 
 
-def _line_of_config(text: str) -> int:
+def _line_of_config(tree: nodes.Template) -> int:
     """The line of the first call of `config`."""
-    for call in parsed(text, "").find_all(nodes.Call):
+    for call in tree.find_all(nodes.Call):
         names = [it.name for it in call.find_all(nodes.Name)][:1]
         if names == ["config"]:
             return call.lineno

@@ -24,7 +24,8 @@ from dagster_models.dbt.text.errors import NeedsWarehouse, NotImportable
 from dagster_models.dbt.text.macros import Macros, Return
 from dagster_models.dbt.text.relations import ColumnObject, RelationObject
 
-_SECRET = "DBT_ENV_SECRET"
+#: How the names begin of environment variables that dbt lets no text have.
+SECRET = "DBT_ENV_SECRET"
 
 
 @dataclass(slots=True)
@@ -133,7 +134,7 @@ def refusing(what: str) -> Callable[..., NoReturn]:
 
 def env_var(seen: Seen) -> Callable[..., str]:
     def read(name: str, default: str | None = None) -> str:
-        value = None if name.startswith(_SECRET) else os.environ.get(name, default)
+        value = None if name.startswith(SECRET) else os.environ.get(name, default)
         if value is None:
             raise NotImportable(f"env_var({name!r}): the variable is not set")
         seen.note(f"env_var({name!r})", value)

@@ -326,9 +326,8 @@ def _linked(step: Step, links: Links, before: Mapping[Key, Step]) -> Step:
 
 def _in_file(warning: Problem, step: Step) -> Problem:
     """The warning of a name, at its place in the file of a template."""
-    if step.template is None:
-        return warning
-    return replace(warning, line=step.template.line_of(warning.line), column=1)
+    place = step.place(warning.line, warning.column)
+    return replace(warning, line=place.line, column=place.column)
 
 
 def _with_checks(source: Source, links: Links) -> Source:
