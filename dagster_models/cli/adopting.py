@@ -18,7 +18,7 @@ from dagster_models.core.model import Project, Step, Target
 from dagster_models.core.tasks import BuildTask
 from dagster_models.dbt.adoption import AdoptedNode
 from dagster_models.dbt.project.manifest import DbtNode, Manifest
-from dagster_models.dbt.project.names import STEPS, NodeNames
+from dagster_models.dbt.project.names import NodeNames
 from dagster_models.errors import DagsterModelsError, ErrorKind, WarehouseError
 from dagster_models.processes.client.adoption import adopt
 from dagster_models.processes.client.leave import leave_all
@@ -53,7 +53,7 @@ def adopted(into: Path, manifest: Manifest, up_to_date: bool) -> tuple[AdoptedNo
     names = NodeNames(manifest)
     order = {key: at for at, key in enumerate(project.steps)}  # what is read comes first
     nodes = sorted(
-        (it for it in manifest.nodes.values() if it.kind in STEPS and it.relation.written),
+        (it for it in manifest.nodes.values() if it.has_relation),
         key=lambda it: order.get(names.places[it.unique_id].key, 0),
     )
     moment = dt.datetime.now(dt.timezone.utc)

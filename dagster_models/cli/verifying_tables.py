@@ -25,7 +25,7 @@ from dagster_models.compilation.tasks import warehouse_address
 from dagster_models.core.model import Project
 from dagster_models.dbt.importing import Imported
 from dagster_models.dbt.project.manifest import DbtNode, Manifest
-from dagster_models.dbt.project.names import STEPS, NodeNames
+from dagster_models.dbt.project.names import NodeNames
 from dagster_models.dbt.verification.copies import DbtProfile, read_profile
 from dagster_models.dbt.verification.reasons import with_reasons
 from dagster_models.dbt.verification.relations import Pair, RelationResult, RelationState, compared
@@ -137,7 +137,7 @@ class _VerifyingTables:
         names, target = NodeNames(self.manifest), usable_target(project)
         disabled = {it.unique_id: it.why for it in self.imported.report.models if it.disabled}
         for unique_id, node in self.manifest.nodes.items():
-            if node.kind not in STEPS or node.relation.written is None:
+            if not node.has_relation:
                 continue
             key = names.places[unique_id].key
             errors = (

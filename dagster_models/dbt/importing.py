@@ -122,9 +122,15 @@ def _kept(manifest: Manifest, options: ImportOptions, names: NodeNames) -> KeptT
     """The models that are to stay templates."""
     if not options.keep_jinja:
         return KeptTemplates()
-    target, own = target_values(manifest, options.target, options.target_values), options
-    given = (target, own.target_values, own.variables, own.keep_jinja)
-    return kept_templates(manifest, names, _dialect(manifest), *given)
+    return kept_templates(
+        manifest,
+        names,
+        _dialect(manifest),
+        target_values(manifest, options.target, options.target_values),
+        own_target=options.target_values,
+        variables=options.variables,
+        selection=options.keep_jinja,
+    )
 
 
 def _texts(
@@ -291,13 +297,11 @@ class _Importing:
         found: dict[tuple[str, str], Counter[str]] = {}
         for unique_id, place in self.names.places.items():
             node = self.manifest.nodes[unique_id]
-            if node.relation.written is not None:
+            if node.has_relation:
                 key = (_kind(place.path), place.key.schema)
                 found.setdefault(key, Counter())[node.relation.schema] += 1
         most = {key: schemas.most_common(1)[0][0] for key, schemas in found.items()}
-        root = (
-            self.names.root_schema
-        )  # `schema:` of the project says it, also if others are as many
+        root = self.names.root_schema  # the project's `schema:` says it, also if others are as many
         return {**most, ("models", root): root}
 
     def _definitions(self) -> None:

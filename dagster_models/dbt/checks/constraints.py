@@ -9,8 +9,7 @@ from typing import Any
 from dagster_models.dbt.checks.entries import Entry
 from dagster_models.dbt.checks.placing import OwnChecks
 from dagster_models.dbt.project.interfaces import Lookup
-from dagster_models.dbt.project.manifest import DbtNode, Manifest
-from dagster_models.dbt.project.names import STEPS
+from dagster_models.dbt.project.manifest import STEPS, DbtNode, Manifest
 from dagster_models.dbt.project.remarks import Remark, Weight
 
 _KEYS = {"not_null": ("not_null",), "unique": ("unique",), "primary_key": ("not_null", "unique")}

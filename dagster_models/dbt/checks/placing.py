@@ -15,8 +15,7 @@ from typing import Any
 from dagster_models.dbt.checks.entries import Entry, column_of, entry_of
 from dagster_models.dbt.checks.files import CheckFile, check_files, name_of_test
 from dagster_models.dbt.project.interfaces import Lookup, NotRendered, Rendering
-from dagster_models.dbt.project.manifest import DbtNode, Manifest
-from dagster_models.dbt.project.names import STEPS
+from dagster_models.dbt.project.manifest import STEPS, DbtNode, Manifest
 from dagster_models.dbt.project.remarks import Remark, Weight
 from dagster_models.project.checks.aliases import ALIASES
 

@@ -18,6 +18,8 @@ from dagster_models.dbt.project.project_files import DbtProject, read_projects
 
 #: The manifest's schema -> the versions of dbt that write it.
 SCHEMAS = {9: "1.5", 10: "1.6", 11: "1.7", 12: "1.8 to 1.12, and 2.0"}
+#: The kinds that are steps here: SQL reads their relations.
+STEPS = ("model", "seed", "snapshot")
 _SCHEMA = re.compile(r"/manifest/v(\d+)\.json$")
 
 
@@ -30,6 +32,11 @@ class DbtRelation:
     schema: str
     identifier: str
     written: str | None
+
+    @property
+    def folded(self) -> tuple[str, str]:
+        """Schema and table, whatever the case, as ``core.model.Relation.folded``."""
+        return self.schema.lower(), self.identifier.lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,11 @@ class DbtNode:
     @property
     def materialized(self) -> str:
         return str(self.config.get("materialized") or "")
+
+    @property
+    def has_relation(self) -> bool:
+        """Whether it is a step with a relation in the warehouse: an ephemeral model has none."""
+        return self.kind in STEPS and self.relation.written is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,10 @@ from itertools import chain, count
 from pathlib import PurePosixPath
 
 from dagster_models.core.model import Key
-from dagster_models.dbt.project.manifest import DbtNode, DbtSource, Manifest
+from dagster_models.dbt.project.manifest import STEPS, DbtNode, DbtSource, Manifest
 from dagster_models.dbt.project.remarks import Remark, Weight
 from dagster_models.util.plain_names import plain_name
 
-#: What has a relation that SQL reads.
-STEPS = ("model", "seed", "snapshot")
 _ROOTS = {"model": "models", "snapshot": "models/snapshots", "seed": "seeds"}
 
 
@@ -197,7 +195,7 @@ def _folded(key: Key) -> Key:
 
 
 def _relation_of(source: DbtSource) -> Key:
-    return _folded(Key(source.relation.schema, source.relation.identifier))
+    return Key(*source.relation.folded)
 
 
 def _root_schema(manifest: Manifest, steps: Iterable[DbtNode]) -> str:

@@ -13,7 +13,7 @@ from dagster_models.dbt.checks.files import CheckFile
 from dagster_models.dbt.checks.placing import Checks, OwnChecks, place_checks
 from dagster_models.dbt.project.interfaces import Lookup, Rendering
 from dagster_models.dbt.project.manifest import DbtNode, Manifest
-from dagster_models.dbt.project.names import STEPS, NodeNames
+from dagster_models.dbt.project.names import NodeNames
 from dagster_models.dbt.project.remarks import Remark, Weight
 from dagster_models.dbt.properties.configuration import (
     columns_of,
@@ -114,7 +114,7 @@ def _of_other_databases(manifest: Manifest, database: str | None) -> Iterator[Re
     """A remark on each model, seed and snapshot that dbt has elsewhere (`+database`)."""
     for node in manifest.nodes.values():
         own = node.relation.database
-        if node.kind in STEPS and node.relation.written is not None and own != database:
+        if node.has_relation and own != database:
             what = f"dbt has it in the database {own}, and here it is in that of the target"
             yield Remark(node.unique_id, what, Weight.DIFFERS)
 

@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from dagster_models.dbt.project.manifest import Manifest
-from dagster_models.dbt.project.names import STEPS
+from dagster_models.dbt.project.manifest import STEPS, Manifest
 
 
 def target_values(manifest: Manifest, name: str, given: Mapping[str, Any]) -> dict[str, Any]:

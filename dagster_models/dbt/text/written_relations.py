@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from dagster_models.dbt.project.manifest import Manifest
-from dagster_models.dbt.project.names import STEPS
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.sql.parse import parse_sql
 
@@ -22,10 +21,9 @@ Relations = Mapping[tuple[str, str], Sequence[tuple[str, str | None]]]
 def relations_by_name(manifest: Manifest) -> Relations:
     found: dict[tuple[str, str], list[tuple[str, str | None]]] = {}
     for node in manifest.nodes.values():
-        it = node.relation
-        if node.kind in STEPS and it.written is not None:
-            name = (it.schema.lower(), it.identifier.lower())
-            found.setdefault(name, []).append((node.unique_id, it.database))
+        if node.has_relation:
+            of = (node.unique_id, node.relation.database)
+            found.setdefault(node.relation.folded, []).append(of)
     return found
 
 

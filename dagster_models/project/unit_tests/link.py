@@ -189,14 +189,13 @@ class Linker:
                 what = f"the variable `{name}` is {type_}, and its value here is {said}"
                 fix = "Write a value of that type."
                 problems.append(problem(what, node.value[name].place, fix))
+        fix = "Delete `vars` here: a test cannot give it other ones."
         if values and (generated := [step for step in steps if step.sql_line]):
             what = f"the query of {generated[0].key} is made by `def sql(vars)`, once for all tests"
-            fix = "Delete `vars` here: a test cannot give it other ones."
             problems.append(problem(what, test.place("vars"), fix))
         for step in steps:
             if step.template and not values.keys().isdisjoint(step.template.variables):
                 what = f"the template of {step.key} is rendered once for all tests"
-                fix = "Delete `vars` here: a test cannot give it other ones."
                 problems.append(problem(what, test.place("vars"), fix))
         return values
 

@@ -33,8 +33,8 @@ from dagster_models.cli.project import load, project_of
 from dagster_models.compilation.sql_text import relation_for
 from dagster_models.compilation.tasks import TargetStep, warehouse_address
 from dagster_models.dbt.importing import ImportOptions, import_project
-from dagster_models.dbt.project.manifest import DbtNode, Manifest, read_manifest
-from dagster_models.dbt.project.names import STEPS, NodeNames
+from dagster_models.dbt.project.manifest import STEPS, DbtNode, Manifest, read_manifest
+from dagster_models.dbt.project.names import NodeNames
 from dagster_models.errors import DagsterModelsError
 from dagster_models.processes.client.leave import leave_all
 from dagster_models.processes.client.session import connect
