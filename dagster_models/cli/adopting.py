@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dagster_models.cli.project import load, refuse_missing
-from dagster_models.compilation.inputs import relations_read
+from dagster_models.compilation.inputs import relations_read, rows_version
 from dagster_models.compilation.tasks import TargetStep, task_for, warehouse_address
 from dagster_models.core.adopted import ADOPTIONS, Adopted
 from dagster_models.core.commit import ADOPTED
@@ -23,13 +23,13 @@ from dagster_models.errors import DagsterModelsError, ErrorKind, WarehouseError
 from dagster_models.processes.client.adoption import adopt
 from dagster_models.processes.client.leave import leave_all
 from dagster_models.processes.client.session import Session, connect
+from dagster_models.project.contract import REBUILT
 from dagster_models.project.targets import usable_target
 
 UP_TO_DATE = (
     "with --adopt: dbt has just built all of it, so tables, views and seeds are taken over, too,"
     " and runs with --only-changed leave them alone until something changes"
 )
-_BUILT_ANEW = ("table", "view")
 _SAYS = {
     "adopted": "adopted: runs go on from them",
     "recorded": "have a commit record already",
@@ -96,7 +96,7 @@ class _Adopting:
         return AdoptedNode(node.unique_id, name, found)
 
     def _step(self, step: Step) -> Adopted:
-        is_replaced = step.kind == "seed" or step.config.materialized in _BUILT_ANEW
+        is_replaced = step.kind == "seed" or step.config.materialized in REBUILT
         if is_replaced and not self.up_to_date:
             return Adopted("replaced")
         if is_replaced and (unknown := self._unknown(step)):
@@ -114,7 +114,7 @@ class _Adopting:
         """What the step reads and is not up to date by the user's word; "" if all of it is."""
         for key, relation in relations_read(self.project, step, self.target):
             if key in self.project.sources and str(relation) not in self.known:
-                self.known[str(relation)] = f"rows@{self.session.fingerprint(relation)}"
+                self.known[str(relation)] = rows_version(self.session.fingerprint(relation))
             if str(relation) not in self.known:
                 return str(key)
         return ""

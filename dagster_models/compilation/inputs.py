@@ -25,7 +25,13 @@ UNKNOWN_VERSION = "unknown"
 _HOLDS_ROWS = frozenset({"table", "incremental", "snapshot", COPY})
 
 Known = Mapping[str, str]
-"""Relation -> the publication of a step, or ``rows@<fingerprint>`` of a source."""
+"""Relation -> the publication of a step, or the ``rows_version`` of a source."""
+_ROWS = "rows@"
+
+
+def rows_version(fingerprint: str) -> str:
+    """The version of a source whose rows have this fingerprint."""
+    return f"{_ROWS}{fingerprint}"
 
 
 def holds_rows(step: Step) -> bool:
@@ -85,5 +91,5 @@ def codes(step: Step, versions: Mapping[str, str]) -> dict[str, str]:
     return {
         name: version.partition("@")[0]
         for name, version in versions.items()
-        if name in named and not version.startswith("rows@")
+        if name in named and not version.startswith(_ROWS)
     }

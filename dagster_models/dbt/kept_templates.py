@@ -27,6 +27,7 @@ from dagster_models.dbt.text.context import Seen
 from dagster_models.dbt.text.errors import NotImportable
 from dagster_models.dbt.text.model_text import ModelText, Way
 from dagster_models.dbt.text.placeholders import Placeholders
+from dagster_models.dbt.text.regions import reads_as
 from dagster_models.dbt.text.renderer import Renderer
 from dagster_models.dbt.text.template import environment, expression
 from dagster_models.errors import SqlSyntaxError
@@ -34,8 +35,6 @@ from dagster_models.project.config import HEADER_KEYS
 from dagster_models.project.files import MACROS, PACKAGES, ProjectFile
 from dagster_models.project.selection import Node, select
 from dagster_models.project.templates import ModelTemplate, TemplateProject
-from dagster_models.sql.literals import layout
-from dagster_models.sql.regions import full_text
 from dagster_models.util.plain_names import plain_name
 
 #: How the reason begins for which a selected model is none.
@@ -153,9 +152,7 @@ def _kept(it: _InDbt, key: Key, ours: TemplateRenderer, known: set[str]) -> Mode
     of_target = {about[0] for kind, *about in asked.questions if kind == "target"} - known
     if of_target:
         raise NotImportable(f"it asks target.{sorted(of_target)[0]}, which differs here")
-    in_full = full_text(rendered.text, dialect) or rendered.text
-    said = [_words(one, dialect) for one in (rendered.text, in_full)]
-    if said != [_words(one, dialect) for one in (it.later, it.full)]:
+    if not reads_as(rendered.text, it.later, it.full, dialect):
         raise NotImportable("another text comes out of it here than in dbt")
     itself = f"{key.schema}.{key.name}" in it.full and node.materialized not in _GROWING
     sql = text.strip("\n").rstrip() + "\n"
@@ -163,10 +160,6 @@ def _kept(it: _InDbt, key: Key, ours: TemplateRenderer, known: set[str]) -> Mode
 
 
 _GROWING = ("incremental", "snapshot")
-
-
-def _words(text: str, dialect: str) -> list[str]:
-    return layout(text, dialect).said(text)
 
 
 def _is_variable(value: Any) -> bool:

@@ -27,6 +27,7 @@ from dagster_models.compilation.inputs import (
     inputs_of,
     is_complete,
     relations_read,
+    rows_version,
 )
 from dagster_models.compilation.repeatable import Repeatable, repeatable
 from dagster_models.compilation.sql_text import relation_for
@@ -179,7 +180,7 @@ class _Warehouse:
                 except WarehouseError as error:  # what reads it reports that
                     self._unreadable[str(relation)] = error.message
                 else:
-                    known.put(it.address, relation, f"rows@{rows}")
+                    known.put(it.address, relation, rows_version(rows))
 
     def look_at(
         self, it: TargetStep, known: KnownInputs, run_id: str

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 
 from jinja2 import Template, nodes
 
+from dagster_models.dbt.text.regions import REGION_MARKS
 from dagster_models.dbt.text.template import compiled
 
 _MARK = re.compile("\ue000(\\d+)\ue001")
-_REGION = re.compile(r"/\* @(?:incremental|end) \*/|/\* @full|\*/")
 
 
 def marked_template(tree: nodes.Template, path: str) -> Template:
@@ -47,7 +47,7 @@ def lines_of_both(
     sides = [_Side(*later), _Side(*full)]
     lines, line = [], 1
     for row in merged.split("\n"):
-        written = _REGION.sub("", row).strip()
+        written = REGION_MARKS.sub("", row).strip()
         found = [side.take(written) for side in sides] if written else []
         line = next((it for it in found if it is not None), line)
         lines.append(line)

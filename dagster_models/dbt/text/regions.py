@@ -18,6 +18,8 @@ _SINCE = re.compile(
     re.IGNORECASE,
 )
 _OWN = "zdbt0z"
+#: What ``region`` writes around its two texts.
+REGION_MARKS = re.compile(r"/\* @(?:incremental|end) \*/|/\* @full|\*/")
 _REGION = re.compile(r"/\* @incremental \*/.*?(?=/\* @(?:end|full))", re.DOTALL)
 
 
