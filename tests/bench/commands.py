@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import compileall
 import os
 import sqlite3
 import subprocess
@@ -14,6 +16,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TypeAlias
+
+import dagster_models
 
 Graph: TypeAlias = Mapping[str, Sequence[str]]
 
@@ -41,6 +45,22 @@ executors = dict(in_process=in_process_executor, multiprocess=multiprocess_execu
 executor = executors[os.environ["EXECUTOR"]]
 defs = Definitions(assets=assets, jobs=[define_asset_job("bench")], executor=executor)
 """
+
+
+def compile_bytecode() -> None:
+    """That of the package, so that no process that is measured does it."""
+    compileall.compile_dir(str(Path(dagster_models.__file__).parent), quiet=2)
+
+
+def asked_for(doc: str | None, quick: int) -> tuple[int, int]:
+    """How many models and how often, by the command line. *doc*: of the program; *quick*: the
+    models of ``--quick``."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0] if doc else None)
+    parser.add_argument("--models", type=int, default=1000)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help=f"{quick} models, once")
+    options = parser.parse_args()
+    return (quick, 1) if options.quick else (options.models, options.runs)
 
 
 def graph_of(models: int, layers: int = 10) -> dict[str, list[str]]:

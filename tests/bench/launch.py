@@ -12,8 +12,6 @@ begins when its run has ended.
 
 from __future__ import annotations
 
-import argparse
-import compileall
 import json
 import os
 import signal
@@ -31,8 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import dagster_models
-from commands import graph_of, query
+from commands import asked_for, compile_bytecode, graph_of, query
 from figures import Goal, show
 
 ANSWERED = Goal(5, "s")
@@ -220,13 +217,8 @@ def _first_step(page: Page, run: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--models", type=int, default=1000)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="3 models, once")
-    options = parser.parse_args()
-    models, runs = (3, 1) if options.quick else (options.models, options.runs)
-    compileall.compile_dir(str(Path(dagster_models.__file__).parent), quiet=2)
+    models, runs = asked_for(__doc__, quick=3)
+    compile_bytecode()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, "project")
         command = write_project(root, models)

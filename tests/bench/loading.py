@@ -20,7 +20,6 @@ machine that others use, too, and are those of CPU seconds.
 from __future__ import annotations
 
 import argparse
-import compileall
 import json
 import os
 import resource
@@ -34,8 +33,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import dagster_models
 import synthetic
+from commands import compile_bytecode
 from dagster_models.project.loading.sql_reader import PARSED_FILE, TRACES_FILE
 from figures import Goal, show
 
@@ -58,36 +57,35 @@ assert len(list(defs.assets)) > len(project.steps) and not problems
 assert any(s.trace.columns for s in project.steps.values()) == (sys.argv[2] == "lineage")
 print(json.dumps([seconds, cpu_seconds, peak, read]))
 """
-DAGSTER = """
-import json, os, resource, sys, time
-from dagster import AssetSpec, Definitions, define_asset_job, multi_asset
-import dagster_models.definitions.build
-reads = json.load(sys.stdin)
-began, cpu_began = time.perf_counter(), time.process_time()
+#: As many assets of Dagster's own. *reads*: the models that each one reads.
+MAKE_ASSETS = """
 def make(name, deps):
     @multi_asset(name=name, specs=[AssetSpec(["main", name], deps=[["main", d] for d in deps],
                  code_version="1", group_name="main", metadata={"dagster/table_name": name})])
     def compute(context): ...
     return compute
 assets = [make(name, [d for d in deps if d in reads]) for name, deps in reads.items()]
+"""
+DAGSTER = f"""
+import json, os, resource, sys, time
+from dagster import AssetSpec, Definitions, define_asset_job, multi_asset
+import dagster_models.definitions.build
+reads = json.load(sys.stdin)
+began, cpu_began = time.perf_counter(), time.process_time()
+{MAKE_ASSETS}
 Definitions(assets=assets)
 seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps([seconds, cpu_seconds, peak]))
 """
 OWN, DBT = "Dagster's own", "dbt parse"
-#: definitions.py of as many assets of Dagster's own: the program above without what it measures.
-STOCK_ASSETS = """
+#: definitions.py of the same assets.
+STOCK_ASSETS = f"""
 import json
 from pathlib import Path
 from dagster import AssetSpec, Definitions, define_asset_job, multi_asset
 reads = json.loads(Path(__file__).with_name("reads.json").read_text())
-def make(name, deps):
-    @multi_asset(name=name, specs=[AssetSpec(["main", name], deps=[["main", d] for d in deps],
-                 code_version="1", group_name="main", metadata={"dagster/table_name": name})])
-    def compute(context): ...
-    return compute
-assets = [make(name, [d for d in deps if d in reads]) for name, deps in reads.items()]
+{MAKE_ASSETS}
 defs = Definitions(assets=assets)
 """
 VALIDATE, CHANGED, STOCK = "validate", "validate, one changed", "validate, stock assets"
@@ -277,7 +275,7 @@ def main() -> None:
     parser.add_argument("--sqlmesh", default=shutil.which("sqlmesh"))
     parser.add_argument("--quick", action="store_true", help="ours alone, 20 models, once")
     options = parser.parse_args()
-    compileall.compile_dir(str(Path(dagster_models.__file__).parent), quiet=2)
+    compile_bytecode()
     if options.quick:
         options.models, options.runs, options.dbt, options.sqlmesh = [20], 1, None, None
     found = {}

@@ -18,7 +18,6 @@ and Dagster's multiprocess executor, which takes about a second per step, once, 
 from __future__ import annotations
 
 import argparse
-import compileall
 import math
 import statistics
 import tempfile
@@ -27,10 +26,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import dagster_models
 from commands import (
     Command,
     Ran,
+    compile_bytecode,
     dagster,
     graph_of,
     query,
@@ -138,7 +137,7 @@ def main() -> None:
     options = parser.parse_args()
     alone = options.quick or options.ours
     peers = {} if alone else chosen_peers(options, *PEERS)
-    compileall.compile_dir(str(Path(dagster_models.__file__).parent), quiet=2)
+    compile_bytecode()
     medians_of: dict[int, Mapping[str, Medians]] = {}
     for models in [3] if options.quick else options.models:
         with tempfile.TemporaryDirectory() as folder:

@@ -13,8 +13,6 @@
 
 from __future__ import annotations
 
-import argparse
-import compileall
 import json
 import os
 import re
@@ -28,8 +26,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import dagster_models
-from commands import BATCHES, STORAGES, Command, dagster, events_of, graph_of, query, write_ours
+from commands import (
+    BATCHES,
+    STORAGES,
+    Command,
+    asked_for,
+    compile_bytecode,
+    dagster,
+    events_of,
+    graph_of,
+    query,
+    write_ours,
+)
 from figures import Goal, show
 
 CREATED = Goal(1, "s")
@@ -112,13 +120,8 @@ def projects(folder: Path, models: int) -> Iterator[Command]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--models", type=int, default=1000)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="2 models, once")
-    options = parser.parse_args()
-    models, runs = (2, 1) if options.quick else (options.models, options.runs)
-    compileall.compile_dir(str(Path(dagster_models.__file__).parent), quiet=2)
+    models, runs = asked_for(__doc__, quick=2)
+    compile_bytecode()
     with tempfile.TemporaryDirectory() as folder:
         of_one, of_many = projects(Path(folder), models)
         found = imports(of_one)

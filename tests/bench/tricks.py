@@ -11,7 +11,6 @@ A trick that buys less than 5 % in both is not worth its code.
 from __future__ import annotations
 
 import argparse
-import compileall
 import resource
 import statistics
 import sys
@@ -21,10 +20,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import dagster_models
 import loading
 import synthetic
-from commands import dagster, graph_of, query, write_ours
+from commands import compile_bytecode, dagster, graph_of, query, write_ours
 from dagster_models.project.loading.sql_reader import PARSED_FILE, TRACES_FILE
 
 SLOTS = 8
@@ -185,7 +183,7 @@ def main() -> None:
     if unknown := set(options.names) - {trick.name for trick in TRICKS}:
         sys.exit(f"unknown: {', '.join(sorted(unknown))}")
     models, runs = (20, 1) if options.quick else (options.models, options.runs)
-    compileall.compile_dir(str(Path(dagster_models.__file__).parent), quiet=2)
+    compile_bytecode()
     with tempfile.TemporaryDirectory() as folder:
         work = works(Path(folder), models)
         print(f"{models} models, median of {runs}")
