@@ -10,6 +10,7 @@ from importlib import import_module
 from importlib.machinery import ModuleSpec
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -17,6 +18,7 @@ import pytest
 import matrix
 from dagster_models.core.materializations import Materialization
 from dagster_models.core.messages import Outcome
+from dagster_models.core.tasks import Query
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import OpenWarehouse, WarehouseSession
 from lives import Lives
@@ -119,6 +121,12 @@ def sail() -> Iterator[SailServer]:
     server.stop()
 
 
+@pytest.fixture
+def location(tmp_path: Path) -> str:
+    """The folder of Spark's tables."""
+    return str(tmp_path / "tables")
+
+
 @pytest.fixture(scope="session")
 def _mariadb_server() -> Iterator[MariaServer]:
     if why := why_no_mariadb():
@@ -150,7 +158,7 @@ def system(request: pytest.FixtureRequest, tmp_path: Path) -> System:
     elif request.param in ("spark", "iceberg"):
         if request.param == "iceberg":
             pytest.importorskip("pyiceberg")
-        server, folder = request.getfixturevalue("sail"), str(tmp_path / "tables")
+        server, folder = request.getfixturevalue("sail"), request.getfixturevalue("location")
         made = spark_system(server.settings, folder, request.param.replace("spark", "delta"))
     elif request.param == "mariadb":
         made = mariadb_system(request.getfixturevalue("mariadb").settings)
@@ -179,12 +187,15 @@ def session(warehouse: OpenWarehouse) -> Iterator[WarehouseSession]:
 
 @pytest.fixture
 def build(session: WarehouseSession) -> Callable[..., Outcome]:
-    """Builds s.t, as a new attempt each time."""
+    """Builds s.t, as a new attempt each time. ``full``: the query for a build in full; ``more``:
+    other fields of the task."""
     attempts = count(1)
 
-    def build(sql: str, how: Materialization) -> Outcome:
-        task = replace(sql_task("s.t", sql), materialization=how, attempt=next(attempts))
-        return run(session, task, Stop())
+    def build(
+        sql: str, how: Materialization, *, full: str = "", stop: Stop | None = None, **more: Any
+    ) -> Outcome:
+        task = replace(sql_task("s.t", sql), materialization=how, attempt=next(attempts), **more)
+        return run(session, replace(task, content=Query(sql, full)), stop or Stop())
 
     return build
 

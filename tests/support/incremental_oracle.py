@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from typing import Any
 
 from dagster_models.core.changes import Changes
 from dagster_models.core.materializations import Incremental
+from dagster_models.core.messages import Outcome, Verdict
+from dagster_models.warehouses.base import WarehouseSession
 
 Row = tuple[Any, ...]
+
+
+def rows_of(session: WarehouseSession, columns: str = "*") -> list[Row]:
+    """The rows of s.t, in an order."""
+    return sorted(session.query(f"select {columns} from s.t")[1], key=str)
 
 
 def query_of(text_type: str, *given: Row) -> str:
@@ -35,6 +43,32 @@ def random_rows(r: random.Random, strategy: str) -> list[Row]:
     if strategy == "merge" and r.random() < 0.8:
         given = list({row[:2]: row for row in given}.values())
     return given
+
+
+def random_builds(strategy: str, seed: int) -> Iterator[tuple[Incremental, list[Row]]]:
+    """The builds of a history, some of them reruns and full refreshes, each with its rows."""
+    r = random.Random(f"{strategy} {seed}")
+    key = () if strategy == "append" else ("k", "l")
+    given: list[Row] = []
+    for _ in range(6):
+        if r.random() < 0.8:  # else the same rows once more
+            given = random_rows(r, strategy)
+        yield Incremental(strategy, key, full_refresh=r.random() < 0.1), given
+
+
+def check_outcome(
+    outcome: Outcome, how: Incremental, table: list[Row] | None, given: list[Row], story: Any
+) -> list[Row] | None:
+    """The table after a build which must have this outcome."""
+    does, what = expected(how, table, given)
+    if does == "fails":
+        assert outcome.error is not None, story
+        assert (outcome.verdict, outcome.error.name) == (Verdict.ROLLED_BACK, what), story
+        return table
+    table, changes = what
+    assert outcome.error is None, (story, outcome.error)
+    assert outcome.changes == changes, story
+    return table
 
 
 def expected(how: Incremental, table: list[Row] | None, given: list[Row]) -> tuple[str, Any]:

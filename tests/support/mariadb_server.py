@@ -98,6 +98,18 @@ class MariaServer:
         self.guard.communicate(b"\n")
 
 
+def left_on(server: MariaServer) -> list[str]:
+    """What is ours on the server, beside the records, and beside what was published."""
+    rows = server.rows(
+        "select concat(table_schema, '.', table_name) from information_schema.tables"
+        " where (table_schema like 'dagster\\_models%' or table_name like 'dagster\\_models%')"
+        " and concat(table_schema, '.', table_name) <> 'dagster_models.commits'"
+        " union all select schema_name from information_schema.schemata"
+        " where schema_name like 'dagster\\_models\\_stage%'"
+    )
+    return sorted(name for (name,) in rows)
+
+
 def start_mariadb(*options: str) -> MariaServer:
     folder = tempfile.mkdtemp(prefix="dagster-models-maria-")
     Path(folder, "data").mkdir()

@@ -6,7 +6,7 @@ import importlib
 import json
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -18,7 +18,7 @@ from dagster_models.core.target_types import own_types, target_type
 from dagster_models.core.tasks import BuildTask, Content, Query
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.processes.server.commits import commits_of
-from dagster_models.warehouses.base import Capabilities, OpenWarehouse, WarehouseSession
+from dagster_models.warehouses.base import Capabilities, OpenWarehouse, Staged, WarehouseSession
 from dagster_models.warehouses.ducklake import extensions
 from dagster_models.warehouses.materializations import table
 from dagster_models.warehouses.transactional import TransactionalSession
@@ -291,6 +291,17 @@ def session_of(warehouse: OpenWarehouse) -> Iterator[WarehouseSession]:
         yield session
     finally:
         session.close()
+
+
+@contextmanager
+def given_up(
+    warehouse: OpenWarehouse, session: WarehouseSession, task: BuildTask
+) -> Iterator[tuple[WarehouseSession, Staged]]:
+    """A session that *session* has given up, and what it has staged by then."""
+    with closing(warehouse.session("lost")) as lost:
+        staged = lost.build(task)
+        assert session.fence("lost", 5, task.relation)
+        yield lost, staged
 
 
 def instrument(session: WarehouseSession, **acts: Any) -> WarehouseSession:

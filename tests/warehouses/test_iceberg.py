@@ -7,7 +7,6 @@ import shutil
 import socket
 import sqlite3
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,16 @@ from dagster_models.warehouses.spark import session as spark
 from dagster_models.warehouses.spark.iceberg_schema import widened
 from dagster_models.warehouses.spark.table_log import TableLog
 from sail_server import SailServer
-from systems import T, catalog_at, create, rows_of_version, session_of, spark_settings
+from systems import (
+    System,
+    T,
+    catalog_at,
+    create,
+    given_up,
+    rows_of_version,
+    session_of,
+    spark_system,
+)
 from tasks import arrow_task, sql_task
 
 pytest.importorskip("pyiceberg")
@@ -37,20 +45,13 @@ TASK = sql_task("s.t", "select 'new' as n", builder="b")
 
 
 @pytest.fixture
-def location(tmp_path: Path) -> str:
-    return str(tmp_path / "tables")
+def system(sail: SailServer, location: str) -> System:
+    return spark_system(sail.settings, location, "iceberg")
 
 
 @pytest.fixture
-def settings(sail: SailServer, location: str) -> dict[str, Any]:
-    return spark_settings(sail.settings, location, "iceberg")
-
-
-@pytest.fixture
-def session(settings: dict[str, Any]) -> Iterator[spark.SparkSession]:
-    with contextlib.closing(spark.connect(settings)) as warehouse, session_of(warehouse) as session:
-        session.prepare(["s"])
-        yield session
+def settings(system: System) -> dict[str, Any]:
+    return system.settings
 
 
 def table_at(location: str) -> Any:
@@ -287,9 +288,7 @@ def test_the_catalog_may_be_in_postgres(sail: SailServer, location: str, postgre
     with contextlib.closing(spark.connect(settings)) as warehouse, session_of(warehouse) as session:
         session.prepare(["s"])
         create(session, "table", "select 'old' as n")
-        with contextlib.closing(warehouse.session("lost")) as lost:
-            staged = lost.build(TASK)
-            assert session.fence("lost", 5, T)
+        with given_up(warehouse, session, TASK) as (lost, staged):
             with pytest.raises(WarehouseError, match="given up by another process"):
                 lost.publish(staged, commits_of(TASK, staged))
             staged = lost.build(TASK)

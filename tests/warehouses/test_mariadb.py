@@ -5,10 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import decimal
-import json
-import os
-import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,10 +26,8 @@ from dagster_models.warehouses.mariadb import connect as connecting
 from dagster_models.warehouses.mariadb import records, staging, text
 from dagster_models.warehouses.mariadb import session as mariadb
 from dagster_models.warehouses.mariadb.errors import convert
-from mariadb_server import MariaServer, start_mariadb
-from project_cases import report_of, write_project
-from running import DAGSTER, DEFINITIONS
-from systems import T, create, session_of
+from mariadb_server import MariaServer, left_on, start_mariadb
+from systems import System, T, create, given_up, mariadb_system, session_of
 from tasks import sql_task
 
 nightly = pytest.mark.nightly
@@ -41,31 +35,8 @@ TASK = sql_task("s.t", "select 'new' as n", builder="b")
 
 
 @pytest.fixture
-def warehouse(mariadb: MariaServer) -> Iterator[Any]:
-    warehouse = connecting_to(mariadb)
-    yield warehouse
-    warehouse.close()
-
-
-def connecting_to(server: MariaServer, **settings: Any) -> mariadb.MariaDB:
-    return mariadb.connect({**server.settings, "lock_timeout": 1, **settings})
-
-
-@pytest.fixture
-def session(warehouse: mariadb.MariaDB) -> Iterator[mariadb.MariaSession]:
-    with session_of(warehouse) as session:
-        session.prepare(["s"])
-        yield session  # type: ignore[misc]
-
-
-def left(server: MariaServer) -> list[str]:
-    """What is ours on the server, beside the records, and beside what was published."""
-    rows = server.rows(
-        "select concat(table_schema, '.', table_name) from information_schema.tables"
-        " where (table_schema like 'dagster\\_models%' or table_name like 'dagster\\_models%')"
-        " and concat(table_schema, '.', table_name) <> 'dagster_models.commits'"
-    )
-    return sorted(name for (name,) in rows)
+def system(mariadb: MariaServer) -> System:
+    return mariadb_system(mariadb.settings)
 
 
 # The act -----------------------------------------------------------------------------------------
@@ -74,6 +45,7 @@ def left(server: MariaServer) -> list[str]:
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_session_that_is_lost_at_the_act_is_settled_by_the_proof(
     mariadb: MariaServer,
+    system: System,
     session: mariadb.MariaSession,
     monkeypatch: pytest.MonkeyPatch,
     moment: str,
@@ -99,15 +71,18 @@ def test_a_session_that_is_lost_at_the_act_is_settled_by_the_proof(
     monkeypatch.undo()
     assert mariadb.rows("select n from s.t") == [("new" if made else "old",)]
     session.close()
-    with session_of(connecting_to(mariadb)) as other:
+    with session_of(system.open()) as other:
         other.prepare(["s"])
         assert (find_proof(other, T, TASK.id) is not None) is made
-    assert left(mariadb) == []
+    assert left_on(mariadb) == []
 
 
 @nightly
 def test_a_proof_counts_before_the_record_says_so_itself(
-    mariadb: MariaServer, session: mariadb.MariaSession, monkeypatch: pytest.MonkeyPatch
+    mariadb: MariaServer,
+    system: System,
+    session: mariadb.MariaSession,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def gone(*_: object) -> None:
         raise WarehouseLost(ErrorKind.LOST, "the server is gone")
@@ -118,10 +93,10 @@ def test_a_proof_counts_before_the_record_says_so_itself(
     assert mariadb.rows("select is_published from dagster_models.commits") == [(0,)]
     assert find_proof(session, T, TASK.id) is not None
     session.close()
-    with session_of(connecting_to(mariadb)) as other:
+    with session_of(system.open()) as other:
         other.prepare(["s"])
         assert mariadb.rows("select is_published from dagster_models.commits") == [(1,)]
-        assert left(mariadb) == []
+        assert left_on(mariadb) == []
         assert find_proof(other, T, TASK.id) is not None
 
 
@@ -130,9 +105,7 @@ def test_a_session_that_was_given_up_cannot_publish(
 ) -> None:
     """The process that settles does not have it: it may be on another machine, and alive."""
     create(session, "table", "select 'old' as n")
-    with contextlib.closing(warehouse.session("lost")) as lost:
-        staged = lost.build(TASK)
-        assert session.fence("lost", 5, T)
+    with given_up(warehouse, session, TASK) as (lost, staged):
         with pytest.raises(WarehouseLost):
             lost.publish(staged, commits_of(TASK, staged))
         assert find_proof(session, T, TASK.id) is None
@@ -183,7 +156,7 @@ def test_a_reader_delays_the_act_and_nothing_is_published_after_the_timeout(
         assert outcome.error is not None
         assert (outcome.error.kind, outcome.error.transient) == (ErrorKind.LOCK_TIMEOUT, True)
         assert session.query("select n from s.t")[1] == [("old",)]
-    assert left(mariadb) == []
+    assert left_on(mariadb) == []
     assert find_proof(session, T, TASK.id) is None
     assert run(session, TASK, Stop()).verdict is Verdict.COMMITTED
 
@@ -195,7 +168,7 @@ def test_a_view_a_table_and_their_leftovers(
     for attempt, how in enumerate((View(), TASK.materialization, View(), View())):
         task = replace(TASK, attempt=attempt + 1, materialization=how)
         assert run(session, task, Stop()).verdict is Verdict.COMMITTED
-        assert left(mariadb) == []
+        assert left_on(mariadb) == []
     (built,) = session.built_by("b")
     assert (built.is_view, built.kept) == (True, "")
     session.execute("create or replace view s.t as select 'theirs' as n")
@@ -350,7 +323,7 @@ def test_servers_that_do_not_rename_in_one_act() -> None:
 def test_a_server_that_takes_no_case(mariadb: MariaServer) -> None:
     server = start_mariadb("--lower-case-table-names=1")
     try:
-        with session_of(connecting_to(server)) as session:
+        with session_of(mariadb_system(server.settings).open()) as session:
             session.prepare(["s"])
             create(session, "table", "select 1 as n")
             with pytest.raises(WarehouseError, match="lower_case_table_names"):
@@ -391,7 +364,7 @@ def test_settings_of_the_server_do_not_matter(mariadb: MariaServer) -> None:
         loose, "--wait-timeout=1", "--autocommit=0", "--default-time-zone=+05:00"
     )
     try:
-        with session_of(connecting_to(server)) as session:
+        with session_of(mariadb_system(server.settings).open()) as session:
             session.prepare(["s"])
             text_ = 'it\'s \\ "x"'
             create(session, "table", f'select {text.literal(text_)} as n, "a" as m, now() as d')
@@ -406,7 +379,7 @@ def test_settings_of_the_server_do_not_matter(mariadb: MariaServer) -> None:
 def test_a_server_that_was_restarted(mariadb: MariaServer) -> None:
     server = start_mariadb()
     try:
-        with session_of(connecting_to(server)) as session:
+        with session_of(mariadb_system(server.settings).open()) as session:
             session.prepare(["s"])
             create(session, "table", "select 'old' as n")
             server.kill()
@@ -577,111 +550,3 @@ def test_a_type_that_it_has_not_is_refused(
 def _table(values: pa.Array) -> tuple[Any, Any]:
     table = pa.table({"v": values})
     return table.schema, table.to_batches()
-
-
-# A project ---------------------------------------------------------------------------------------
-
-YAML = "name: shop\ntarget: dev\ndialect: mysql\ntargets:\n  dev: {type: mariadb, %s}\n"
-CHECKED = """/* @model
-materialized: table
-indexes: [{columns: n}]
-columns:
-  c:
-    checks:
-      - accepted_values: {values: [ann, Bob], severity: warn}
-      - rejected_values: {values: [Ann], severity: warn}
-      - regex: {matches: '^[ABé]', severity: warn}
-      - regex: {name: not_a, not_matches: '^A', severity: warn}
-      - relationships: {to: marts.some, field: c, severity: warn}
-      - unique: {severity: warn}
-      - length: {max: 3, severity: warn}
-      - distinct_count: {min: 5, severity: warn}
-  n:
-    checks:
-      - accepted_values: {values: [2, 1.5], severity: warn}
-      - range: {min: 2, severity: warn}
-      - mean: {min: 100, severity: warn}
-      - not_null: {severity: warn}
-checks:
-  - row_count: {min: 5, severity: warn}
-  - expression: {sql: n > 1, severity: warn}
-  - equality: {to: marts.some, columns: [c], severity: warn}
-*/
-select 'Ann' as c, 1 as n
-union all select 'Bob', 2
-union all select 'ééé', 5
-union all select 'Ann', null
-"""
-#: How many rows offend each check, by hand; 1 for a check of the whole relation.
-OFFENDING = {
-    "accepted_values_c": 3,
-    "rejected_values_c": 2,
-    "not_a": 2,
-    "relationships_c": 2,
-    "unique_c": 1,
-    "distinct_count_c": 1,
-    "accepted_values_n": 2,
-    "range_n": 1,
-    "mean_n": 1,
-    "not_null_n": 1,
-    "row_count": 1,
-    "expression": 1,
-    "equality": 3,
-}
-
-
-@nightly
-@pytest.mark.timeout(120)
-def test_a_project_is_built_and_its_checks_find_what_is_wrong(
-    mariadb: MariaServer, tmp_path: Path
-) -> None:
-    files = {
-        "dagster_models.yaml": YAML % f"socket: {mariadb.socket}, user: root, schema_prefix: dev_",
-        "definitions.py": DEFINITIONS,
-        "seeds/raw/orders.csv": "id,who,paid\n1,Ann,true\n2,Bob,false\n",
-        "models/marts/some.sql": "/* @model\nmaterialized: view\n*/\nselect 'Ann' as c",
-        "models/marts/checked.sql": CHECKED,
-        "models/marts/scored.py": (
-            "def model(warehouse):\n"
-            "    frame = warehouse.sql('select id, who from raw.orders order by id').df()\n"
-            "    frame['twice'] = frame['id'] * 2\n    return frame\n"
-        ),
-    }
-    root, home = write_project(tmp_path / "p", files), tmp_path / "home"
-    home.mkdir()
-    done = subprocess.run(
-        [DAGSTER, "job", "execute", "-f", "definitions.py", "-j", "shop"],
-        cwd=root,
-        env={**os.environ, "DAGSTER_HOME": str(home), "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert mariadb.rows("select * from dev_marts.scored") == [(1, "Ann", 2), (2, "Bob", 4)]
-    assert mariadb.rows("select c from dev_marts.some") == [("Ann",)]
-    results = json.loads((root / "target" / "run_results.json").read_text())
-    found = {
-        result["unique_id"].rpartition(".")[2]: result["failures"]
-        for result in results["results"]
-        if result["status"] == "warn" and result["failures"]
-    }
-    assert found == OFFENDING
-    assert left(mariadb) == []
-
-
-@pytest.mark.parametrize(
-    "header",
-    [
-        "materialized: snapshot\nunique_key: a\nstrategy: check",
-        "materialized: table\npost_statements: [select 1]",
-        "materialized: table\npersist_docs: {relation: true}",
-        "materialized: table\nindexes: [{columns: a, type: hash}]",
-    ],
-)
-def test_what_it_has_not_is_refused_when_the_project_is_loaded(tmp_path: Path, header: str) -> None:
-    text_ = f"/* @model\n{header}\n*/\nselect 1 as a"
-    files = {"dagster_models.yaml": YAML % "host: h", "models/a.sql": text_}
-    report = report_of(write_project(tmp_path, files))
-    assert "models/a.sql:" in report
-    assert "the target `dev` cannot have this: " in report

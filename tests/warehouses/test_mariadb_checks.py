@@ -6,7 +6,6 @@ That each other kind finds what Python counts is asked in test_check_kinds.py.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from dagster_models.warehouses.mariadb import session as mariadb
 from dagster_models.warehouses.mariadb.target import MARIADB
 from mariadb_server import MariaServer
 from project_cases import load, write_project
-from systems import T, session_of
+from systems import System, T, mariadb_system
 
 pytestmark = pytest.mark.nightly
 TARGET = Target("x", MARIADB)
@@ -30,14 +29,8 @@ YAML = "name: p\ndialect: mysql\n"
 
 
 @pytest.fixture
-def session(mariadb: MariaServer) -> Iterator[mariadb.MariaSession]:
-    with session_of(mariadb_of(mariadb)) as session:
-        session.prepare(["s"])
-        yield session  # type: ignore[misc]
-
-
-def mariadb_of(server: MariaServer) -> mariadb.MariaDB:
-    return mariadb.connect({**server.settings, "lock_timeout": 1})
+def system(mariadb: MariaServer) -> System:
+    return mariadb_system(mariadb.settings)
 
 
 def checked(

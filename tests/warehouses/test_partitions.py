@@ -24,7 +24,7 @@ from dagster_models.core.changes import Changes, PartitionRows
 from dagster_models.core.materializations import Incremental, Partitioned
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.parts import window_of
-from dagster_models.core.tasks import KEYS, BuildTask, Query, stand_in
+from dagster_models.core.tasks import KEYS, BuildTask, stand_in
 from dagster_models.core.windows import Partition, TimeWindow, ValueWindow, instant
 from dagster_models.errors import ErrorKind
 from dagster_models.processes.server.attempt import Stop, run
@@ -67,21 +67,6 @@ def values(*keys: str) -> tuple[Partition, ...]:
 def replacing(*partitions: Partition, by: str = "d", **more: Any) -> Incremental:
     batch = more.pop("batch", None)
     return Incremental("replace", partitioned=Partitioned(by, partitions, batch), **more)
-
-
-@pytest.fixture
-def build(session: WarehouseSession) -> Build:
-    """Builds s.t, as a new attempt each time."""
-    attempt = 0
-
-    def build(sql: str, how: Incremental, *, stop: Stop | None = None, full: str = "") -> Outcome:
-        nonlocal attempt
-        attempt += 1
-        task = replace(sql_task("s.t", sql), materialization=how, attempt=attempt)
-        task = replace(task, content=Query(sql, full))
-        return run(session, task, stop or Stop())
-
-    return build
 
 
 def committed(outcome: Outcome) -> Changes:

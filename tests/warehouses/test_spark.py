@@ -30,16 +30,11 @@ from dagster_models.warehouses.spark.iceberg_log import IcebergLog
 from dagster_models.warehouses.spark.table_log import TableLog
 from dagster_models.warehouses.spark.target import SPARK
 from sail_server import SailServer, start_sail
-from systems import T, catalog_at, commits_at, create, session_of, spark_settings
+from systems import T, catalog_at, commits_at, create, given_up, session_of, spark_settings
 from tasks import sql_task
 
 LOGS: dict[str, type[TableLog]] = {"delta": DeltaLog, "iceberg": IcebergLog}
 TASK = sql_task("s.t", "select 'new' as n", builder="b")
-
-
-@pytest.fixture
-def location(tmp_path: Path) -> str:
-    return str(tmp_path / "tables")
 
 
 @pytest.fixture(params=LOGS)
@@ -59,13 +54,6 @@ def warehouse(settings: dict[str, Any]) -> Iterator[spark.Spark]:
     warehouse = spark.connect(settings)
     yield warehouse
     warehouse.close()
-
-
-@pytest.fixture
-def session(warehouse: spark.Spark) -> Iterator[spark.SparkSession]:
-    with session_of(warehouse) as session:
-        session.prepare(["s"])
-        yield session
 
 
 def files(location: str) -> set[str]:
@@ -152,11 +140,9 @@ def test_a_session_that_was_given_up_cannot_publish(
     """The process that settles does not have it: it may be on another machine, and alive."""
     if is_there:
         create(session, "table", "select 'old' as n")
-    with contextlib.closing(warehouse.session("lost")) as lost:
-        staged = lost.build(TASK)
-        assert session.fence("lost", 5, T)
-        with pytest.raises(WarehouseError, match="given up by another process"):
-            lost.publish(staged, commits_of(TASK, staged))
+    refused = pytest.raises(WarehouseError, match="given up by another process")
+    with given_up(warehouse, session, TASK) as (lost, staged), refused:
+        lost.publish(staged, commits_of(TASK, staged))
     assert find_proof(session, T, TASK.id) is None
     assert session.there([T]) == [T] * is_there
     if is_there:

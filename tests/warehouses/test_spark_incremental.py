@@ -14,38 +14,28 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from dagster_models.core.changes import Changes
 from dagster_models.core.materializations import (
     Incremental,
-    Materialization,
-    Partitioned,
     Since,
     Snapshot,
 )
-from dagster_models.core.messages import Outcome, Verdict
-from dagster_models.core.tasks import SINCE, Query
-from dagster_models.core.windows import Partition, TimeWindow
+from dagster_models.core.messages import Outcome
+from dagster_models.core.tasks import SINCE
 from dagster_models.errors import WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.processes.server.commits import commits_of
-from dagster_models.util import arrow_files as bulk
 from dagster_models.warehouses.materializations import snapshot
 from dagster_models.warehouses.spark import session as spark
-from incremental_oracle import Row, expected, query_of, random_rows
+from day_partitions import check_days_are_replaced, check_rows_of_python_in_no_window
+from incremental_oracle import Row, check_outcome, query_of, random_builds, rows_of
 from sail_server import SailServer
-from systems import commits_at, session_of, spark_settings
-from tasks import arrow_task, sql_task
+from systems import commits_at, spark_settings
+from tasks import sql_task
 
 #: Random histories of each strategy.
 HISTORIES = int(os.environ.get("DAGSTER_MODELS_SPARK_HISTORIES", "1"))
 
 Build = Callable[..., Outcome]
-UTC = dt.timezone.utc
-
-
-@pytest.fixture
-def location(tmp_path: Path) -> str:
-    return str(tmp_path / "tables")
 
 
 @pytest.fixture(params=["delta", "iceberg"])
@@ -59,34 +49,6 @@ def warehouse(
     warehouse.close()
 
 
-@pytest.fixture
-def session(warehouse: spark.Spark) -> Iterator[spark.SparkSession]:
-    with session_of(warehouse) as session:
-        session.prepare(["s"])
-        yield session
-
-
-@pytest.fixture
-def build(session: spark.SparkSession) -> Build:
-    attempt = 0
-
-    def build(sql: str, how: Materialization, full: str = "") -> Outcome:
-        nonlocal attempt
-        attempt += 1
-        task = replace(sql_task("s.t", sql), materialization=how, attempt=attempt)
-        return run(session, replace(task, content=Query(sql, full)), Stop())
-
-    return build
-
-
-def rows(session: spark.SparkSession, columns: str = "*") -> list[Row]:
-    return sorted(session.query(f"select {columns} from s.t")[1], key=str)
-
-
-def values(*given: Row) -> str:
-    return query_of("string", *given)
-
-
 @pytest.mark.parametrize("strategy", ["append", "delete+insert", "merge"])
 def test_random_histories(
     session: spark.SparkSession, build: Build, location: str, strategy: str
@@ -95,43 +57,21 @@ def test_random_histories(
     table: list[Row] | None = None
     published = 0
     for seed in range(HISTORIES):
-        r = random.Random(f"{strategy} {seed}")
-        given: list[Row] = []
-        for step in range(6):
-            if r.random() < 0.8:  # else the same rows once more
-                given = random_rows(r, strategy)
-            key = () if strategy == "append" else ("k", "l")
-            how = Incremental(strategy, key, full_refresh=r.random() < 0.1)
-            outcome = build(values(*given), how)
-            does, what = expected(how, table, given)
+        for step, (how, given) in enumerate(random_builds(strategy, seed)):
+            outcome = build(query_of("string", *given), how)
             story = (strategy, seed, step, given, table)
-            if does == "fails":
-                assert outcome.error is not None, story
-                assert (outcome.verdict, outcome.error.name) == (Verdict.ROLLED_BACK, what), story
-            else:
-                table, changes = what
-                assert outcome.error is None, (story, outcome.error)
-                assert outcome.changes == changes, story
+            table = check_outcome(outcome, how, table, given, story)
+            if outcome.error is None:
                 assert outcome.rows == len(table or ()), story
                 published += 1
             if table is not None:
-                assert rows(session) == sorted(table, key=str), story
+                assert rows_of(session) == sorted(table, key=str), story
     assert len(commits_at(location)) == published  # each is one commit
 
 
 # Partitions --------------------------------------------------------------------------------------
 
 SOURCE = "select cast(d as date) as d, v from values {rows} as source(d, v)"
-
-
-def days(*numbers: int) -> tuple[Partition, ...]:
-    starts = [dt.datetime(2024, 1, it, tzinfo=UTC) for it in numbers]
-    windows = [TimeWindow(it, it + dt.timedelta(days=1)) for it in starts]
-    return tuple(Partition(str(it.start.date()), it) for it in windows)
-
-
-def replacing(*numbers: int) -> Incremental:
-    return Incremental("replace", partitioned=Partitioned("d", days(*numbers)))
 
 
 def source(given: list[tuple[int, int]]) -> str:
@@ -142,43 +82,15 @@ def source(given: list[tuple[int, int]]) -> str:
 def test_days_are_replaced_in_one_commit_which_keeps_the_files_of_others(
     session: spark.SparkSession, build: Build, location: str
 ) -> None:
-    r = random.Random(1)
-    given = [(r.randint(1, 4), r.randint(0, 9)) for _ in range(20)]
-    first = build(source(given), replacing())
-    assert first.error is None
-    assert first.changes == Changes("whole", None, 20, 0, 0, None, 0)
-    table = given
-    for step in range(4):
-        wanted = sorted(r.sample(range(1, 6), r.randint(1, 2)))
-        given = [(r.randint(1, 5), r.randint(0, 9)) for _ in range(20)]
-        outcome = build(source(given), replacing(*wanted))
-        assert outcome.error is None
-        new = [row for row in given if row[0] in wanted]
-        kept = [row for row in table if row[0] not in wanted]
-        changes = Changes("window", None, len(new), 0, len(table) - len(kept))
-        assert outcome.changes == changes, step
-        table = kept + new
-        assert rows(session, "day(d), v") == sorted(table, key=str), step
-        assert outcome.rows == len(table)
+    for outcome, count in check_days_are_replaced(session, build, source):
+        assert outcome.rows == count
     assert len(commits_at(location)) == 5
 
 
 def test_rows_of_python_that_are_in_no_window_are_left_out_and_counted(
     session: spark.SparkSession, build: Build, tmp_path: Path
 ) -> None:
-    build(source([(1, 1), (2, 2)]), replacing())
-    table = pa.table(
-        {
-            "d": [dt.date(2024, 1, 2), dt.date(2024, 1, 3), None],
-            "v": pa.array([7, 8, 9], pa.int64()),
-        }
-    )
-    path, _ = bulk.write([str(tmp_path)], table.schema, table.to_batches())
-    task = replace(arrow_task("s.t", path), materialization=replacing(2), attempt=9)
-    outcome = run(session, task, Stop())
-    assert outcome.error is None, outcome.error
-    assert outcome.changes == Changes("window", None, 1, 0, 1, 1, 1)
-    assert rows(session, "day(d), v") == [(1, 1), (2, 7)]
+    check_rows_of_python_in_no_window(session, build, source, pa.int64(), tmp_path)
 
 
 # $since, columns and conflicts -------------------------------------------------------------------
@@ -211,11 +123,11 @@ def test_columns_that_have_changed(session: spark.SparkSession, build: Build) ->
     adding = Incremental("merge", key, on_schema_change="append_new_columns")
     assert build(more, adding).error is None
     assert build("select 1 as k, 2.5D as m", adding).error is None  # `l` of the row stays
-    assert rows(session) == [(1, "a", 2.5), (2, "b", 1.5)]
+    assert rows_of(session) == [(1, "a", 2.5), (2, "b", 1.5)]
     syncing = Incremental("merge", key, on_schema_change="sync_all_columns")
     assert build("select 3L as k, null as m", syncing).error is not None
     assert build("select 3L as k, 3.5D as m", syncing).error is None
-    assert rows(session) == [(1, 2.5), (2, 1.5), (3, 3.5)]
+    assert rows_of(session) == [(1, 2.5), (2, 1.5), (3, 3.5)]
     assert session.columns(sql_task("s.t", "").relation)[0] == ("k", "bigint")
 
 
@@ -242,9 +154,9 @@ def test_of_two_builds_at_once_the_second_begins_anew(
         assert build("select 3 as n", how).error is None
         with pytest.raises(WarehouseError, match="was written while"):
             other.publish(staged, commits_of(task, staged))
-    assert rows(session) == [(0,), (2,), (3,)]
+    assert rows_of(session) == [(0,), (2,), (3,)]
     assert run(session, task, Stop()).error is None
-    assert rows(session) == [(0,), (1,), (2,), (3,)]
+    assert rows_of(session) == [(0,), (1,), (2,), (3,)]
 
 
 # Snapshots ---------------------------------------------------------------------------------------
