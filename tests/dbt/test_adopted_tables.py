@@ -9,14 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from dagster_models.cli.adopting import adoption_lines
 from dagster_models.cli.main import main
 from dagster_models.core.adopted import Adopted
 from dagster_models.dbt.adoption import AdoptedNode
 from dbt_cases import manifest_of, step
-from dbt_profiles import dbt_profile, sql
+from dbt_profiles import dbt_profile, sql, write_shop
 from systems import System, duckdb_system
 
 PYTHON = os.environ.get("DAGSTER_MODELS_DBT", "")
@@ -38,7 +37,7 @@ def adoption(
 
 
 def test_the_report_says_what_was_adopted_and_what_was_left_and_why(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system = duckdb_system(str(tmp_path / "dev.duckdb"))
     folder = tmp_path / "shop"
@@ -54,8 +53,7 @@ def test_the_report_says_what_was_adopted_and_what_was_left_and_why(
         step("new", raw_code=query, config=later),
         step("kept", kind="snapshot", raw_code=query, config=SNAPSHOT),
     )
-    profile = yaml.safe_dump({"shop": dbt_profile(system, "marts")})
-    (folder / "profiles.yml").write_text(profile)
+    write_shop(folder, dbt_profile(system, "marts"), monkeypatch)
     assert main(["import-dbt", str(folder), "--adopt"]) == 1
     assert "has no database yet" in capsys.readouterr().err
     sql(system, "create schema marts")
@@ -123,11 +121,7 @@ def test_runs_go_on_from_what_dbt_itself_has_built(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = tmp_path / "shop"
-    profile = dbt_profile(system, "public")
-    monkeypatch.setenv("SHOP_PASSWORD", str(profile["outputs"]["dev"].get("password") or ""))
-    for path, text in {**FILES, "profiles.yml": yaml.safe_dump({"shop": profile})}.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
+    write_shop(folder, dbt_profile(system, "public"), monkeypatch, FILES)
     build = [PYTHON, "-m", "dbt.cli.main", "build", "--profiles-dir", "."]
     subprocess.run(build, cwd=folder, capture_output=True, check=True)
     tables = ("daily", "log", "kept")
@@ -240,11 +234,7 @@ def test_nothing_is_rebuilt_that_is_up_to_date(
         adapter=system.name,
         sources={SOURCE["unique_id"]: SOURCE},
     )
-    profile = dbt_profile(system, "marts")
-    monkeypatch.setenv("SHOP_PASSWORD", str(profile["outputs"]["dev"].get("password") or ""))
-    for path, text in {**seeds, "profiles.yml": yaml.safe_dump({"shop": profile})}.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
+    write_shop(folder, dbt_profile(system, "marts"), monkeypatch, seeds)
     for statement in (
         "create schema marts",
         "create schema app",

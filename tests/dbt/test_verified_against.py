@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from dagster_models.cli.main import main
 from dbt_cases import dbt_test, manifest_of, step
-from dbt_profiles import dbt_profile, sql
+from dbt_profiles import dbt_profile, sql, write_shop
 from systems import System
 
 ORDERS = "select 1 as id, 10 as amount union all select 2, 20"
@@ -50,8 +49,7 @@ def shop(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     # The database of the profile is another one, and is not there.
     another = {"path": str(tmp_path / "none/dev.duckdb")} if system.name == "duckdb" else {}
     profile["outputs"]["dev"] |= another or {"dbname": "not_there"}
-    monkeypatch.setenv("SHOP_PASSWORD", str(profile["outputs"]["dev"].get("password") or ""))
-    (folder / "profiles.yml").write_text(yaml.safe_dump({"shop": profile}))
+    write_shop(folder, profile, monkeypatch)
     result = {"unique_id": test["unique_id"], "status": "pass", "failures": 0, "message": None}
     (folder / "target/run_results.json").write_text(json.dumps({"results": [result]}))
     sql(system, "create schema marts")

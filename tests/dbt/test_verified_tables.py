@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from dagster_models.cli.main import main
-from dbt_profiles import dbt_profile, sql
+from dbt_profiles import dbt_profile, sql, write_shop
 from pages import Page
 from systems import System
 
@@ -67,13 +66,10 @@ models:
 
 
 @pytest.fixture
-def shop(system: System, tmp_path: Path) -> Path:
+def shop(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A dbt project with its manifest, and a database which has a table of somebody else."""
     folder = tmp_path / "shop"
-    profile = {"shop": dbt_profile(system, "public")}
-    for path, text in {**FILES, "profiles.yml": yaml.safe_dump(profile)}.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
+    write_shop(folder, dbt_profile(system, "public"), monkeypatch, FILES)
     program = tmp_path / "dbt"
     program.write_text(f'#!/bin/sh\nexec {PYTHON} -m dbt.cli.main "$@"\n')
     program.chmod(0o755)
@@ -97,11 +93,7 @@ def state(folder: Path, system: System) -> dict[str, Any]:
     return found
 
 
-def verified(
-    shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> tuple[int, dict[str, Any]]:
-    profile = yaml.safe_load((shop / "profiles.yml").read_text())["shop"]["outputs"]["dev"]
-    monkeypatch.setenv("SHOP_PASSWORD", str(profile.get("password") or ""))
+def verified(shop: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
     options = ["--verify-tables", "--dbt", str(shop.parent / "dbt"), "--json"]
     code = main(["import-dbt", str(shop), *options])
     printed = capsys.readouterr()
@@ -112,13 +104,10 @@ def verified(
 
 @pytest.mark.parametrize("system", ["duckdb", "postgres"], indirect=True)
 def test_both_are_run_on_copies_and_all_is_equal_but_the_clock_and_random_numbers(
-    system: System,
-    shop: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    system: System, shop: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = state(shop, system)
-    code, found = verified(shop, capsys, monkeypatch)
+    code, found = verified(shop, capsys)
     assert state(shop, system) == before
     states = {it["unique_id"].rpartition(".")[2]: it for it in found["relations"]}
     assert {name: it["state"] for name, it in states.items()} == {
@@ -166,10 +155,7 @@ def test_the_commands_of_the_page(
 
 @pytest.mark.parametrize("system", ["duckdb"], indirect=True)
 def test_another_row_or_type_is_a_difference(
-    system: System,
-    shop: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    system: System, shop: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["import-dbt", str(shop)]) == 0
     file = next(shop.with_name("shop_models").glob("models/**/orders.sql"))
@@ -178,7 +164,7 @@ def test_another_row_or_type_is_a_difference(
         text.replace("select *", "select * replace (id + id // 3 as id), 1::tinyint as more")
     )
     capsys.readouterr()
-    code, found = verified(shop, capsys, monkeypatch)
+    code, found = verified(shop, capsys)
     states = {it["unique_id"].rpartition(".")[2]: it for it in found["relations"]}
     orders = states["orders"]
     assert (code, orders["state"], states["raw_orders"]["state"]) == (1, "differs", "equal")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
 import psycopg
+import pytest
+import yaml
 from psycopg.conninfo import conninfo_to_dict
 
 from systems import System
@@ -21,6 +26,20 @@ def dbt_profile(system: System, schema: str, threads: int = 1) -> dict[str, Any]
         output |= {key: given[key] for key in ("host", "user", "password", "dbname")}
     output |= {"schema": schema, "threads": threads}
     return {"outputs": {"dev": output}, "target": "dev"}
+
+
+def write_shop(
+    folder: Path,
+    profile: Mapping[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    files: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Write *files* of the dbt project ``shop``, and its profile. Of a password an import writes
+    only the name of a variable, so this sets that one."""
+    monkeypatch.setenv("SHOP_PASSWORD", str(profile["outputs"]["dev"].get("password") or ""))
+    for path, text in {**files, "profiles.yml": yaml.safe_dump({"shop": profile})}.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
 
 
 def sql(system: System, text: str) -> list[Any]:
