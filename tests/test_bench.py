@@ -27,7 +27,7 @@ PRINTS = {
     "start.py": "the first step starts",
     "stopping.py": "from STEP_FAILURE to the run's failure",
     "postgres.py": "to the last query gone",
-    "tricks.py": "idle connections",
+    "tricks.py": "the stock event log held open",
     "incremental.py": "merge, as dbt",
     "unit_tests.py": "4 passed in",
     "checks.py": "20 queries",

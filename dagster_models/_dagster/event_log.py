@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import contextlib
 
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
-    INDEX_SHARD_NAME,
-    SqliteEventLogStorage,
-)
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
+from dagster_models._dagster.storage import PooledSqliteEventLogStorage
 from dagster_models._dagster.types import PlanExecutionContext, PlanOrchestrationContext
 
 
 def one_commit(context: PlanExecutionContext) -> contextlib.AbstractContextManager[None]:
     """A block whose events of the run, if this thread stores them, are committed together.
 
-    Only our own storage can do this (storage.py): it waits for the disk once instead of once for
-    each event. With any other storage the block does nothing.
+    Only our own storage can do this (storage.py), and the stock one inside of ``open_event_log``:
+    it waits for the disk once instead of once for each event. With any other storage the block does
+    nothing.
     """
     begin = getattr(context.instance.event_log_storage, "one_commit", None)
     return begin(context.run_id) if begin is not None else contextlib.nullcontext()
 
 
-def event_log_files(context: PlanOrchestrationContext) -> list[str]:
-    """The files that Dagster's own SQLite event log writes for a run, the run's own first.
+def has_stock_event_log(context: PlanOrchestrationContext) -> bool:
+    """Whether this Dagster stores events by its own SQLite class, and not by a derived one."""
+    return type(context.instance.event_log_storage) is SqliteEventLogStorage
 
-    Empty for every other storage, also for one that is derived from it.
+
+def open_event_log(context: PlanOrchestrationContext) -> contextlib.AbstractContextManager[None]:
+    """A block in which Dagster's stock event log keeps its connections open, as our storage does.
+
+    With any other storage the block does nothing.
     """
     storage = context.instance.event_log_storage
     if type(storage) is not SqliteEventLogStorage:
-        return []
-    return [storage.path_for_shard(shard) for shard in (context.run_id, INDEX_SHARD_NAME)]
+        return contextlib.nullcontext()
+    return PooledSqliteEventLogStorage.in_place_of(storage)

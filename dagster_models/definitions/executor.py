@@ -21,9 +21,8 @@ from dagster import (
     executor,
 )
 
-from dagster_models._dagster.event_log import event_log_files
+from dagster_models._dagster.event_log import has_stock_event_log, open_event_log
 from dagster_models._dagster.events import engine_event
-from dagster_models._dagster.idle_connections import held_open
 from dagster_models._dagster.logs import quiet_console
 from dagster_models._dagster.runs import configured_resources, execute_with
 from dagster_models._dagster.types import (
@@ -128,6 +127,7 @@ class ModelsExecutor(Executor):
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[DagsterEvent]:
         quiet_console(plan_context)
+        stock = has_stock_event_log(plan_context)  # for the run, it becomes ours
         yield engine_event(
             plan_context, f"Executing steps with models_executor (pid: {os.getpid()})"
         )
@@ -136,7 +136,6 @@ class ModelsExecutor(Executor):
             quiet_console(job_context)
             try:
                 _refuse_other_warehouses(job_context, plan)
-                stock = bool(event_log_files(plan_context))
                 run = Run(
                     self,
                     plan_context,
@@ -157,7 +156,5 @@ class ModelsExecutor(Executor):
                 raise
             return run.events()
 
-        with frozen_heap(), held_open(event_log_files(plan_context)) as event_log:
-            for event in execute_with(self, plan_context, loop):
-                event_log.touch()
-                yield event
+        with frozen_heap(), open_event_log(plan_context):
+            yield from execute_with(self, plan_context, loop)

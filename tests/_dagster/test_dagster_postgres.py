@@ -1,6 +1,6 @@
 """Runs whose Dagster keeps its own runs, events and schedules in PostgreSQL (dagster-postgres).
 
-What we do for SQLite's files (storage.py, idle_connections.py) must not affect them.
+What we do for SQLite's files (storage.py, event_log.py) must not affect them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from dagster import DagsterInstance
 
-from dagster_models._dagster.event_log import event_log_files, one_commit
+from dagster_models._dagster.event_log import has_stock_event_log, one_commit, open_event_log
 from running import ENDLESS, Project, make_project
 
 pytestmark = pytest.mark.slow
@@ -69,6 +69,6 @@ def test_nothing_of_ours_touches_its_storage(project: Project) -> None:
         run_id = "run"
         instance = DagsterInstance.from_config(str(project.home))
 
-    with Context.instance, one_commit(Context()):  # type: ignore[arg-type]
-        assert event_log_files(Context()) == []  # type: ignore[arg-type]
+    assert not has_stock_event_log(Context())  # type: ignore[arg-type]
+    with Context.instance, open_event_log(Context()), one_commit(Context()):  # type: ignore[arg-type]
         assert type(Context.instance.event_log_storage).__module__.startswith("dagster_postgres")

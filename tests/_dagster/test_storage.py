@@ -10,6 +10,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,22 @@ def test_the_files_hold_the_same_rows_as_the_stock_class_writes(
     assert tables(tmp_path / "pooled") == expected
     filled = {name.partition(":")[2] for name, rows in expected.items() if rows}
     assert {"event_logs", "asset_keys", "asset_event_tags", "asset_check_executions"} <= filled
+
+
+def test_the_stock_class_writes_the_same_rows_while_it_is_held_open(
+    recorded: Sequence[EventLogEntry], tmp_path: Path
+) -> None:
+    theirs, ours = stock(tmp_path / "stock"), stock(tmp_path / "open")
+    one_by_one(theirs, recorded)
+    before, during, after = recorded[:5], recorded[5:-5], recorded[-5:]
+    one_by_one(ours, before)
+    with PooledSqliteEventLogStorage.in_place_of(ours):
+        one_by_one(ours, during[:10])
+        for run_id, of_run in groupby(during[10:], key=lambda entry: entry.run_id):
+            with ours.one_commit(run_id):  # type: ignore[attr-defined]
+                one_by_one(ours, list(of_run))
+    one_by_one(ours, after)
+    assert tables(tmp_path / "open") == tables(tmp_path / "stock")
 
 
 PRAGMAS = (

@@ -109,10 +109,11 @@ TRICKS = (
         "gc_tuning.gc = type('gc', (), {**vars(gc), 'freeze': lambda: None})\n",
     ),
     Trick(
-        "idle connections",
+        "the stock event log held open",
         "run, stock event log",
+        "from contextlib import nullcontext\n"
         "import dagster_models.definitions.executor as executor\n"
-        "executor.event_log_files = lambda context: []\n",
+        "executor.open_event_log = lambda context: nullcontext()\n",
     ),
 )
 
