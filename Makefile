@@ -101,6 +101,8 @@ lint: setup ## run the linter and the type checker
 PEERS ?=
 # (No `foreach`: it puts spaces between the folders.)
 PEERS_AT := $(abspath $(PEERS))
+# How often each command of a comparison is run, in turns with the others.
+RUNS ?= 3
 export PATH := $(PATH)$(if $(PEERS),:$(PEERS_AT)/dbt/bin:$(PEERS_AT)/sqlmesh/bin:$(PEERS_AT)/yato/bin)
 
 bench: setup ## run the benchmarks, which print their figures beside their goals (this takes half an hour)
@@ -109,9 +111,9 @@ bench: setup ## run the benchmarks, which print their figures beside their goals
 	set -- $$bench; name=$$1; shift; echo; echo "== tests/bench/$$name.py $$*"; \
 	$(BIN)/python tests/bench/$$name.py $$* || status=1; done; exit $$status
 
-compare: setup ## run the benchmarks of docs/comparison.md (PEERS=folder: where the other tools are)
-	@$(BIN)/python tests/bench/overhead.py --models 100 1000
-	@$(BIN)/python tests/bench/loading.py --models 1000
+compare: setup ## run the benchmarks of docs/comparison.md (PEERS=folder: where the other tools are; RUNS=1: a quick look)
+	@$(BIN)/python tests/bench/overhead.py --models 100 1000 --runs $(RUNS) --markdown
+	@$(BIN)/python tests/bench/loading.py --models 1000 --runs $(RUNS)
 	@$(BIN)/python tests/bench/stopping.py
 	@$(BIN)/python tests/bench/sleepers.py --slots 1 4 16 --stock
 

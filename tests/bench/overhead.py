@@ -1,6 +1,6 @@
 """Overhead of a run: no-op models in layers, ours beside Dagster's executors and other tools.
 
-    python tests/bench/overhead.py [--models 100 1000 3000] [--runs 3] [--quick]
+    python tests/bench/overhead.py [--models 100 1000 3000] [--runs 3] [--quick] [--markdown]
                                    [--ours] [--dbt PATH] [--sqlmesh PATH] [--yato PATH]
 
 Each line is a whole command (``dagster job execute`` or ``dbt run``), from start to end, run
@@ -13,6 +13,7 @@ dbt (with dbt-duckdb), SQLMesh and yato are measured where they are installed (p
 warehouse is deleted before each of its runs, as it would find nothing to do in the second. Bytecode
 is compiled first. The others take many times as long, so beyond 1,000 models only ours is measured,
 and Dagster's multiprocess executor, which takes about a second per step, once, and up to 100.
+``--markdown`` prints the table of docs/comparison.md, too.
 """
 
 from __future__ import annotations
@@ -46,6 +47,17 @@ SLOTS = 8
 OURS = "ours, pooled event log"
 OURS_STOCK = "ours, stock event log"
 PEERS = ("dbt", "sqlmesh", "yato")
+
+#: Command -> how docs/comparison.md calls it.
+SHOWN = {
+    OURS: "dagster-models, pooled event log",
+    OURS_STOCK: "dagster-models, stock event log",
+    "Dagster in_process": "Dagster, `in_process`",
+    "Dagster multiprocess": "Dagster, `multiprocess` (once)",
+    "dbt run": f"dbt, `dbt run --threads {SLOTS}`",
+    "sqlmesh plan": "SQLMesh, `sqlmesh plan`",
+    "yato run": "yato, `yato run`",
+}
 
 COMMAND, STEP, STOCK_STEP = Goal(12, "s"), Goal(6, "ms"), Goal(20, "ms")
 COMMAND_GROWS, STEP_GROWS = Goal(3, "times"), Goal(1.1, "times")  # from 1,000 models to 3,000
@@ -127,12 +139,29 @@ def show_goals(found: Mapping[int, Mapping[str, Medians]]) -> None:
         show("a step of 3,000 / of 1,000", steps, STEP_GROWS)
 
 
+def show_rows(found: Mapping[int, Mapping[str, Medians]]) -> None:
+    """The table of docs/comparison.md: each whole command, and its ratio to ours."""
+    print(
+        "\n| whole command |" + "".join(f" {models:,} models | beside ours |" for models in found)
+    )
+    print("| --- |" + " --- | --- |" * len(found))
+    for name, shown in SHOWN.items():
+        if any(name in of for of in found.values()):
+            cells = "".join(_cells(of.get(name), of[OURS]) for of in found.values())
+            print(f"| {shown} |{cells}")
+
+
+def _cells(it: Medians | None, ours: Medians) -> str:
+    return f" {it.wall:.1f} s | {it.wall / ours.wall:.1f} |" if it else " not measured | |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--models", type=int, nargs="+", default=[100, 1000, 3000])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--ours", action="store_true", help="without Dagster's own and the others")
     add_peers(parser, *PEERS)
+    parser.add_argument("--markdown", action="store_true", help="print docs/comparison.md's table")
     parser.add_argument("--quick", action="store_true", help="ours alone, 3 models, once")
     options = parser.parse_args()
     alone = options.quick or options.ours
@@ -147,6 +176,8 @@ def main() -> None:
         medians_of[models] = found
         report(models, found)
     show_goals(medians_of)
+    if options.markdown:
+        show_rows(medians_of)
 
 
 if __name__ == "__main__":
