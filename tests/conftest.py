@@ -24,6 +24,7 @@ from dagster_models.warehouses.base import OpenWarehouse, WarehouseSession
 from lives import Lives
 from mariadb_server import MariaServer, start_mariadb, why_no_mariadb
 from postgres_server import GIVEN, dsn_of_database, start_server
+from rest_catalog import RestCatalogServer, start_rest_catalog, why_no_rest_catalog
 from sail_server import SailServer, start_sail, why_no_sail
 from systems import (
     EVERY,
@@ -125,6 +126,22 @@ def sail() -> Iterator[SailServer]:
 def location(tmp_path: Path) -> str:
     """The folder of Spark's tables."""
     return str(tmp_path / "tables")
+
+
+@pytest.fixture(scope="session")
+def _rest_catalog_server() -> Iterator[RestCatalogServer]:
+    if why := why_no_rest_catalog():
+        pytest.skip(why)
+    server = start_rest_catalog()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def rest_catalog(_rest_catalog_server: RestCatalogServer) -> RestCatalogServer:
+    """A catalog for this test run, without a table of anybody's."""
+    _rest_catalog_server.empty()
+    return _rest_catalog_server
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -12,6 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import rest_catalog
 from dagster_models.core.materializations import Materialization, Replace, View
 from dagster_models.core.model import Relation
 from dagster_models.core.target_types import own_types, target_type
@@ -25,6 +27,9 @@ from dagster_models.warehouses.transactional import TransactionalSession
 from postgres_server import start_server
 
 EVERY = tuple(own_types())
+
+#: By hand: all tests of Iceberg tables ask a REST catalog.
+REST = os.environ.get("DAGSTER_MODELS_TEST_ICEBERG_CATALOG") == "rest"
 
 #: What is a warehouse of one of these types in another format: Iceberg tables on Spark.
 FORMATS = ("iceberg",)
@@ -155,6 +160,11 @@ def spark_settings(settings: dict[str, Any], folder: str, format_: str) -> dict[
     """Of a target whose location is a folder."""
     if format_ == "delta":
         return {**settings, "location": folder}
+    if REST:
+        Path(folder).parent.joinpath("catalog.rest").touch()
+        server = rest_catalog.of_this_process()
+        server.empty()
+        return {**settings, **server.settings, "location": folder}
     catalog = f"sqlite:///{Path(folder).parent}/catalog.db"
     return {**settings, "location": folder, "format": format_, "catalog": catalog}
 
@@ -183,6 +193,8 @@ def _said(text: str) -> dict[str, Any]:
 
 def catalog_at(location: str) -> Any:
     """The catalog of Iceberg tables at a location; None where these are Delta's."""
+    if Path(location).parent.joinpath("catalog.rest").exists():
+        return rest_catalog.of_this_process().catalog()
     path = Path(location).parent / "catalog.db"
     if not path.exists():
         return None

@@ -22,7 +22,7 @@ from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.processes.server.commits import commits_of
 from dagster_models.util import arrow_files as bulk
-from dagster_models.warehouses.spark import iceberg_catalog, iceberg_log
+from dagster_models.warehouses.spark import iceberg_log, iceberg_sql
 from dagster_models.warehouses.spark import session as spark
 from dagster_models.warehouses.spark.iceberg_schema import widened
 from dagster_models.warehouses.spark.table_log import TableLog
@@ -273,7 +273,7 @@ def test_a_catalog_in_postgres_needs_its_driver(
 def test_a_catalog_that_does_not_answer_is_given_up(
     settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(iceberg_catalog, "_CONNECT_SECONDS", 2)  # libpq's least
+    monkeypatch.setattr(iceberg_sql, "_CONNECT_SECONDS", 2)  # libpq's least
     with socket.create_server(("127.0.0.1", 0)) as silent:
         catalog = f"postgresql://u@127.0.0.1:{silent.getsockname()[1]}/d"
         with pytest.raises(WarehouseError, match="timeout") as caught:
@@ -324,7 +324,8 @@ def test_a_connection_to_the_catalog_that_has_ended_is_opened_again(
     [
         ({"format": "hudi"}, ErrorKind.INVALID_SETTINGS, "`delta` or `iceberg`"),
         ({"catalog": ""}, ErrorKind.INVALID_SETTINGS, "needs `catalog`"),
-        ({"catalog": "http://localhost:1"}, ErrorKind.INVALID_SETTINGS, "SQLite or PostgreSQL"),
+        ({"catalog": "mysql://localhost:1/d"}, ErrorKind.INVALID_SETTINGS, "SQLite or PostgreSQL"),
+        ({"catalog": "http://localhost:1"}, ErrorKind.UNREACHABLE, "refused"),
         ({"catalog": "postgresql://u:p@h:x/d"}, ErrorKind.INVALID_SETTINGS, "is the port a number"),
         ({"catalog": "postgresql:"}, ErrorKind.INVALID_SETTINGS, "is no URL"),
         ({"catalog": "sqlite:////nowhere/c.db"}, ErrorKind.UNREACHABLE, "cannot be reached"),

@@ -388,6 +388,27 @@ def test_settings_that_lead_nowhere(sail: SailServer) -> None:
     assert "127.0.0.1:1" in caught.value.message
 
 
+@pytest.mark.parametrize("name", ["my tables", "a%20b", "täbles", "a*", "a~b", "a#b"])
+def test_a_folder_that_sail_would_take_for_another_one_is_refused(
+    settings: dict[str, Any], location: str, name: str
+) -> None:
+    with pytest.raises(WarehouseError, match="would use another folder") as caught:
+        spark.connect({**settings, "location": f"{location}/{name}"})
+    assert caught.value.kind is ErrorKind.INVALID_SETTINGS
+    assert not Path(location, name).exists()
+
+
+def test_a_folder_with_other_signs_is_the_same_for_sail(
+    settings: dict[str, Any], location: str
+) -> None:
+    folder = f"{location}/a_.,:;=@+!$&()'-b"
+    warehouse = spark.connect({**settings, "location": folder})
+    with contextlib.closing(warehouse), session_of(warehouse) as session:
+        session.prepare(["s"])
+        assert run(session, TASK, Stop()).verdict is Verdict.COMMITTED
+        assert session.query("select n from s.t")[1] == [("new",)]
+
+
 def test_comments_are_those_of_the_last_publication_for_every_process(
     session: spark.SparkSession, settings: dict[str, Any]
 ) -> None:

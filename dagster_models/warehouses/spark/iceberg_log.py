@@ -28,10 +28,11 @@ from typing import TYPE_CHECKING, Any
 from dagster_models.core.commit import Commit
 from dagster_models.core.extras import NO_EXTRAS, Extras
 from dagster_models.core.model import Relation
+from dagster_models.core.tasks import AttemptId
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.spark import iceberg_schema
-from dagster_models.warehouses.spark.errors import overtaken
 from dagster_models.warehouses.spark.files import TableRows, delta_rows
+from dagster_models.warehouses.spark.iceberg_errors import is_unanswered, translated
 from dagster_models.warehouses.spark.iceberg_schema import MARKED
 from dagster_models.warehouses.spark.proofs import Proof, proof_text, read_proof, written
 from dagster_models.warehouses.spark.table_log import Shown, TableLog
@@ -55,6 +56,8 @@ class IcebergLog(TableLog):
         super().__init__(relation, folder)
         self._catalog = catalog
         self._read: dict[int, Proof] = {}
+        #: Nobody has said whether the last commit was made.
+        self._is_in_doubt = False
 
     def table(self) -> Any:
         """The table as the catalog has it; None where it has none."""
@@ -77,24 +80,20 @@ class IcebergLog(TableLog):
         if (table := self.table()) is None:
             what = f"the Iceberg catalog has no table {self.relation}"
             raise WarehouseError(ErrorKind.MISSING_RELATION, what)
-        location = _path(table.metadata_location)
-        mark = os.path.basename(location).removesuffix(".metadata.json")
+        mark = _mark(table)
         folder = self.folder_of(f"{_SHOWN}{mark}")
         with translated(self.relation):
             if not os.path.exists(folder):
-                self._link(location, folder)
+                self._show(table, folder)
         return Shown("iceberg", folder, f"_{mark.replace('-', '')}")
 
-    def _link(self, location: str, folder: str) -> None:
-        """Let the folder have one more name of that file, and remove those that nobody reads."""
+    def _show(self, table: Any, folder: str) -> None:
+        """Let the folder have the table's metadata alone, and remove those that nobody reads."""
         part = f"{folder}-{os.urandom(4).hex()}"  # another process may do the same
         os.makedirs(os.path.join(part, "metadata"))
-        name = os.path.join(part, "metadata", os.path.basename(location))
         try:
-            try:
-                os.link(location, name)
-            except OSError:
-                shutil.copyfile(location, name)
+            name = f"00000-{table.metadata.table_uuid}.metadata.json"
+            self._catalog.write_metadata(table, os.path.join(part, "metadata", name))
             with contextlib.suppress(OSError):
                 os.rename(part, folder)
         finally:
@@ -154,6 +153,18 @@ class IcebergLog(TableLog):
             said = proof_text(view, commits, _next_version(table), docs)
             self._commit(table, delta_rows(self.folder_of(stage)), said, stage=stage)
 
+    def of(self, key: AttemptId) -> list[Commit]:
+        """A commit whose answer was lost may still reach the catalog. It is refused once there is
+        another one, so one without rows comes first."""
+        if self._is_in_doubt:
+            try:
+                self.fence(f"a commit of {key}")
+            except WarehouseError as error:
+                if error.kind is not ErrorKind.CONFLICT:  # then there is another one
+                    raise
+            self._is_in_doubt = False
+        return super().of(key)
+
     def drop(self, version: int) -> None:
         table = self.table()
         if table is None or _version(table) != version:
@@ -190,7 +201,7 @@ class IcebergLog(TableLog):
             said = {_PROOF: written("table", fenced=session)}
             with transaction.update_snapshot(snapshot_properties=said).fast_append():
                 pass  # a snapshot with the files that are there
-            transaction.commit_transaction()
+            self._finish(transaction)
 
     def load(self, table: Any, *, append: bool) -> None:
         from deltalake import write_deltalake
@@ -232,7 +243,14 @@ class IcebergLog(TableLog):
                 path = f"file://{os.path.join(self.folder, stage, it['path'])}"
                 metadata = transaction.table_metadata
                 snapshot.append_data_file(parquet_file_to_data_file(io, metadata, path))
-        transaction.commit_transaction()
+        self._finish(transaction)
+
+    def _finish(self, transaction: Any) -> None:
+        try:
+            self._catalog.committed(self.relation, transaction.commit_transaction())
+        except Exception as error:
+            self._is_in_doubt = is_unanswered(error)
+            raise
 
     def _transaction(self, table: Any) -> Any:
         """Begin to change the table, so that what others commit meanwhile is a conflict."""
@@ -285,31 +303,11 @@ def _tasks(table: Any) -> list[Any]:
     return list(table.scan().plan_files())
 
 
+def _mark(table: Any) -> str:
+    """A name for this metadata: that of its file may be one that a table had before."""
+    stem = os.path.basename(table.metadata_location).removesuffix(".metadata.json")
+    return f"{table.metadata.table_uuid}-{stem}"
+
+
 def _path(location: str) -> str:
     return location.removeprefix("file://")
-
-
-@contextlib.contextmanager
-def translated(relation: Relation) -> Iterator[None]:
-    """Errors of pyiceberg, of the catalog's database and of delta-rs as ours."""
-    from deltalake.exceptions import DeltaError
-    from pyiceberg.exceptions import (
-        CommitFailedException,
-        NamespaceAlreadyExistsError,
-        NoSuchTableError,
-        TableAlreadyExistsError,
-        ValidationError,
-    )
-    from sqlalchemy.exc import IntegrityError, SQLAlchemyError
-
-    conflicts = (CommitFailedException, NamespaceAlreadyExistsError, NoSuchTableError)
-    try:
-        yield
-    except (*conflicts, TableAlreadyExistsError, IntegrityError) as error:
-        raise overtaken(relation, error) from error
-    except SQLAlchemyError as error:
-        name, what = type(error).__name__, f"{relation}: the Iceberg catalog: {error}"
-        raise WarehouseError(ErrorKind.UNREACHABLE, what, name=name, transient=True) from error
-    except (DeltaError, OSError, ValidationError, TypeError, ValueError) as error:
-        name = type(error).__name__
-        raise WarehouseError(ErrorKind.IO, f"{relation}: {error}", name=name) from error

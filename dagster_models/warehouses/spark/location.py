@@ -15,6 +15,9 @@ from dagster_models.warehouses.spark.table_log import TableLog
 
 #: Folders of a location and of a schema: names that are the same to every catalog and file system.
 _NAME = re.compile(r"[A-Za-z0-9_]{1,128}")
+#: What every server takes as it is in the path of a folder. Sail 0.7 writes others as %20 and the
+#: like, the log of a table as another folder than its files, and reads * and ? as patterns.
+_PATH = re.compile(r"[A-Za-z0-9/_.,:;=@+!$&()'-]*")
 
 
 class RelationFolder(ABC):
@@ -83,6 +86,18 @@ def refuse_name(name: str) -> None:
             f"{name!r} cannot be the name of a schema or relation here: it becomes a folder, and"
             " has letters of ASCII, digits and underscores only, 128 at most",
             name="NameRefused",
+        )
+
+
+def refuse_folder(path: str) -> None:
+    """Raise WarehouseError for a folder that a server would take for another one."""
+    wrong = _PATH.sub("", path)[:1]
+    if wrong:
+        raise WarehouseError(
+            ErrorKind.INVALID_SETTINGS,
+            f"location: {path!r} has {wrong!r}, which Spark servers write in another way, so that"
+            " they would use another folder. Give the tables a folder whose path has letters of"
+            " ASCII, digits and /_.,:;=@+!$&()'- only",
         )
 
 

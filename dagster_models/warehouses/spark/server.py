@@ -158,4 +158,4 @@ def _connection(place: str, settings: Mapping[str, Any], number: int) -> str:
     return f"sc://{place}/;{';'.join(parts)}"
 
 
-_IDENTITY = frozenset({"location", "format", "catalog", "catalog_name"})
+_IDENTITY = frozenset({"location", "format", "catalog", "catalog_name", "catalog_warehouse"})

@@ -39,7 +39,7 @@ from dagster_models.warehouses.records import from_last_whole
 from dagster_models.warehouses.refusals import refuse_extras, refuse_kind
 from dagster_models.warehouses.spark import contents, incremental, snapshot, writing
 from dagster_models.warehouses.spark.catalog import Catalog
-from dagster_models.warehouses.spark.location import DeltaFolder, RelationFolder
+from dagster_models.warehouses.spark.location import DeltaFolder, RelationFolder, refuse_folder
 from dagster_models.warehouses.spark.rehearsal import Rehearsal
 from dagster_models.warehouses.spark.server import Server
 from dagster_models.warehouses.spark.stages import SparkStages
@@ -82,7 +82,9 @@ def connect(settings: Mapping[str, Any]) -> Spark:
             " tables are kept in a folder that the Spark server and this machine have at the same"
             " path, such as a mounted disk; object stores are not supported yet",
         )
-    kept = _location(settings, os.path.realpath(location))
+    folder = os.path.realpath(location)
+    refuse_folder(folder)
+    kept = _location(settings, folder)
     try:
         server = Server(settings)
         try:
@@ -102,10 +104,9 @@ def _location(settings: Mapping[str, Any], folder: str) -> RelationFolder:
     if format_ != "iceberg":
         what = f"format: {format_!r} is not known: write `delta` or `iceberg`"
         raise WarehouseError(ErrorKind.INVALID_SETTINGS, what)
-    from dagster_models.warehouses.spark.iceberg_catalog import IcebergCatalog  # takes 1 s
+    from dagster_models.warehouses.spark.iceberg_catalog import open_catalog  # takes 1 s
 
-    url, name = str(settings.get("catalog") or ""), str(settings.get("catalog_name") or "default")
-    return IcebergCatalog(folder, url, name)
+    return open_catalog(folder, settings)
 
 
 class Spark(OpenWarehouse):

@@ -97,10 +97,16 @@ SPARK = TargetType(
         Setting("token", secret=True),
         # A folder that the server and this machine have at the same path: it has the tables.
         Setting("location", "path"),
-        # Delta tables, or Iceberg tables of a catalog, which is in a SQLite or PostgreSQL database.
+        # Delta tables, or Iceberg tables of a catalog: a SQLite or PostgreSQL database, or one that
+        # a REST server offers.
         Setting("format"),
         Setting("catalog", secret=True),
         Setting("catalog_name"),
+        Setting("catalog_warehouse"),
+        Setting("catalog_token", secret=True),
+        Setting("catalog_credential", secret=True),
+        Setting("catalog_scope"),
+        Setting("catalog_oauth"),
         # How long a server that does not answer is tried: it may be restarting.
         Setting("connect_seconds", "seconds", default=10.0, scope="session"),
         IDLE,
