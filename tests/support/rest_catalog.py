@@ -39,6 +39,7 @@ class RestCatalogServer:
     port: int
     process: subprocess.Popen[bytes]
     guard: subprocess.Popen[bytes]
+    client: Any = None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -54,13 +55,16 @@ class RestCatalogServer:
         """The catalog as somebody else's client has it."""
         from pyiceberg.catalog.rest import RestCatalog
 
-        return RestCatalog(
+        if self.client is not None:
+            return self.client
+        self.client = RestCatalog(
             "test",
             uri=self.settings["catalog"],
             warehouse="s3://lake",
             credential=f"{CLIENT}:{SECRET}",
             **{"oauth2-server-uri": f"{self.settings['catalog']}/v1/oauth/tokens"},
         )
+        return self.client
 
     def empty(self) -> None:
         catalog = self.catalog()
@@ -70,6 +74,8 @@ class RestCatalogServer:
             catalog.drop_namespace(namespace)
 
     def stop(self) -> None:
+        if self.client is not None:
+            self.client.close()
         self.process.kill()
         self.process.wait()
         self.guard.communicate(b"\n")

@@ -90,7 +90,7 @@ def test_what_others_commit_is_seen_after_some_moments_and_what_is_ours_at_once(
 def test_a_commit_whose_answer_is_lost_is_settled_by_the_catalog(
     session: spark.SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    send = iceberg_rest._Waiting.send
+    send = iceberg_rest._TimedAdapter.send
 
     def lose_the_answer(self: Any, request: Any, *args: Any, **options: Any) -> Any:
         answer = send(self, request, *args, **options)
@@ -100,7 +100,7 @@ def test_a_commit_whose_answer_is_lost_is_settled_by_the_catalog(
         return answer
 
     lost: list[str] = []
-    monkeypatch.setattr(iceberg_rest._Waiting, "send", lose_the_answer)
+    monkeypatch.setattr(iceberg_rest._TimedAdapter, "send", lose_the_answer)
     assert run(session, TASK, Stop()).verdict is Verdict.COMMITTED
     assert lost
     assert session.query("select n from s.t")[1] == [("new",)]
@@ -113,7 +113,7 @@ def test_a_commit_that_arrives_after_its_step_has_failed_is_refused(
     """A proxy has taken the request, and sends it to the catalog later."""
     if is_there:
         create(session, "table", "select 'old' as n")
-    send, kept = iceberg_rest._Waiting.send, []
+    send, kept = iceberg_rest._TimedAdapter.send, []
 
     def keep(self: Any, request: Any, *args: Any, **options: Any) -> Any:
         if not is_commit(request) or kept:
@@ -121,7 +121,7 @@ def test_a_commit_that_arrives_after_its_step_has_failed_is_refused(
         kept.append((self, request))
         raise requests.ConnectionError("no answer in time")
 
-    monkeypatch.setattr(iceberg_rest._Waiting, "send", keep)
+    monkeypatch.setattr(iceberg_rest._TimedAdapter, "send", keep)
     outcome = run(session, TASK, Stop())
     assert outcome.verdict is Verdict.ROLLED_BACK
     assert outcome.error is not None

@@ -19,7 +19,6 @@ from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
 
 from dagster_models.core.model import Relation
-from dagster_models.errors import WarehouseError
 from dagster_models.warehouses.spark.iceberg_catalog import IcebergCatalog
 from dagster_models.warehouses.spark.iceberg_errors import translated
 from dagster_models.warehouses.spark.location import is_name
@@ -52,7 +51,7 @@ class RestCatalogFolder(IcebergCatalog):
         self._stamps: dict[tuple[str, str], object] = {}
         self._asked_at = float("-inf")
         with self._translated():
-            self._catalog = _PatientCatalog("rest", uri=url, **given)
+            self._catalog = _PatientCatalog(uri=url, **given)
 
     def _translated(self) -> contextlib.AbstractContextManager[None]:
         return translated(Relation("iceberg", "*"), self._secrets)
@@ -108,21 +107,33 @@ class RestCatalogFolder(IcebergCatalog):
             file.write(shown.model_dump_json())
 
     def close(self) -> None:
-        with contextlib.suppress(WarehouseError, OSError):
-            self._catalog.close()
+        self._catalog.close()
 
 
 class _PatientCatalog(RestCatalog):  # type: ignore[misc]  # pyiceberg is not typed here
     """It waits for each answer, but not for ever."""
 
+    def __init__(self, **properties: str) -> None:
+        self._opened: list[Session] = []
+        try:
+            super().__init__("rest", **properties)
+        except BaseException:
+            self.close()
+            raise
+
     def _config_headers(self, session: Session) -> None:
         """Called for each session before it is used: pyiceberg has no setting for a timeout."""
         super()._config_headers(session)
         for scheme in ("https://", "http://"):
-            session.mount(scheme, _Waiting())
+            session.mount(scheme, _TimedAdapter())
+        self._opened.append(session)
+
+    def close(self) -> None:
+        for session in self._opened:
+            session.close()
 
 
-class _Waiting(HTTPAdapter):
+class _TimedAdapter(HTTPAdapter):
     def send(self, request: PreparedRequest, *args: Any, **options: Any) -> Response:
         options["timeout"] = options.get("timeout") or _ANSWER_SECONDS
         return super().send(request, *args, **options)

@@ -104,7 +104,7 @@ def _location(settings: Mapping[str, Any], folder: str) -> RelationFolder:
     if format_ != "iceberg":
         what = f"format: {format_!r} is not known: write `delta` or `iceberg`"
         raise WarehouseError(ErrorKind.INVALID_SETTINGS, what)
-    from dagster_models.warehouses.spark.iceberg_catalog import open_catalog  # takes 1 s
+    from dagster_models.warehouses.spark.iceberg import open_catalog  # takes 1 s
 
     return open_catalog(folder, settings)
 
