@@ -264,7 +264,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     features = any(metafunc.definition.iter_markers("feature")) and here in _SUITE
     every = features or any(metafunc.definition.iter_markers("every_warehouse"))
     package = metafunc.config.getoption(_OPTION)
-    names = [package] if package else (*EVERY, *FORMATS) if every else NAMES
+    also = [name for mark in metafunc.definition.iter_markers("also_of") for name in mark.args]
+    names = [package] if package else (*EVERY, *FORMATS) if every else (*NAMES, *also)
     metafunc.parametrize("system", names, indirect=True)
 
 

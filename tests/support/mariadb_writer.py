@@ -10,7 +10,7 @@ import signal
 from functools import partial
 from typing import Any
 
-from dagster_models.core.materializations import Incremental, Replace, View
+from dagster_models.core.materializations import Incremental, Replace, Snapshot, View
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import BuildTask, Query
 from dagster_models.warehouses.mariadb import session as mariadb
@@ -18,7 +18,15 @@ from dagster_models.warehouses.mariadb import staging
 from killed_writers import fork_for_each_line, publish_until_killed
 
 ROWS = 2_000
+#: Those of a snapshot, which keeps all that it had.
+OPEN_VERSIONS = 100
 T = Relation("s", "t")
+
+
+def versioned(attempt: int) -> BuildTask:
+    """Each build ends all open versions, and begins as many."""
+    sql = f"select {attempt} as n, seq from s.seq_1_to_{OPEN_VERSIONS}"
+    return BuildTask("killed", "s.t", attempt, T, Query(sql), Snapshot("check", ("seq",)))
 
 
 def adding(strategy: str, attempt: int) -> BuildTask:
@@ -40,7 +48,8 @@ def _die() -> None:
 
 
 def write(settings: dict[str, Any], acked: str, first: int, dies: str, strategy: str) -> None:
-    """``strategy``: of an incremental model, "" for a table or view that is replaced."""
+    """``strategy``: of an incremental model, or "snapshot"; "" for a table or view that is
+    replaced."""
     swap = staging.swap
 
     def swap_and_die(*arguments: Any) -> None:
@@ -52,7 +61,8 @@ def write(settings: dict[str, Any], acked: str, first: int, dies: str, strategy:
     if dies:
         staging.swap = swap_and_die
     session = mariadb.connect(settings).session(f"writer-{first}")
-    publish_until_killed(session, acked, first, partial(adding, strategy) if strategy else task)
+    made = partial(adding, strategy) if strategy else task
+    publish_until_killed(session, acked, first, versioned if strategy == "snapshot" else made)
 
 
 if __name__ == "__main__":

@@ -106,7 +106,6 @@ def test_a_project_is_built_and_its_checks_find_what_is_wrong(
 @pytest.mark.parametrize(
     "header",
     [
-        "materialized: snapshot\nunique_key: a\nstrategy: check",
         "materialized: table\npost_statements: [select 1]",
         "materialized: table\npersist_docs: {relation: true}",
         "materialized: table\nindexes: [{columns: a, type: hash}]",

@@ -41,6 +41,7 @@ MYSQL = Dialect(
     tokens=TokenRules({_words: (*_MODIFIERS, "oj")}),
     alias_follows=("partition",),
     executes_comments=True,
+    moment="datetime(6)",
 )
 DORIS = Dialect("doris", offered=False, unquoted=kept, quoted=kept)
 SINGLESTORE = Dialect(

@@ -56,8 +56,11 @@ def unrepeatable(functions: Collection[str]) -> dict[str, str]:
     return {name: why for name in sorted(functions) if name not in _REPEATABLE}
 
 
-def refuse_breach(session: MariaReading, relation: Relation, contract: Contract) -> None:
-    """Raise WarehouseError if the columns of the staged relation are not those of its contract."""
+def refuse_breach(
+    session: MariaReading, relation: Relation, contract: Contract, own: Collection[str] = ()
+) -> None:
+    """Raise WarehouseError if the columns of the staged relation are not those of its contract.
+    *own*: those that its kind adds, which it may leave out."""
     name = quoted(Relation(session.staged_name(relation).schema, "dagster_models_contract"))
     listed = ",\n".join(f"c{at} {it.type}" for at, it in enumerate(contract.columns))
     try:
@@ -68,4 +71,4 @@ def refuse_breach(session: MariaReading, relation: Relation, contract: Contract)
         raise unknown_type(relation, error) from error
     types = [type_ for _, type_ in session.columns_of(name)]
     session.change(f"DROP TEMPORARY TABLE {name}")
-    refuse_columns(relation, contract, types, session.columns(relation))
+    refuse_columns(relation, contract, types, session.columns(relation), own)

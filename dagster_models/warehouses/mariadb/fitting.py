@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dagster_models.core.materializations import Incremental
+from dagster_models.core.materializations import Incremental, Snapshot
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.backquotes import quote, quoted
@@ -40,7 +40,7 @@ class TableFit:
 def fit(
     session: MariaReading,
     relation: Relation,
-    how: Incremental,
+    how: Incremental | Snapshot,
     there: Columns,
     new: Relation,
     *,

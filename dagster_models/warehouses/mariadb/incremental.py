@@ -17,15 +17,15 @@ from dagster_models.core.commit import Commit
 from dagster_models.core.materializations import Incremental, Reading
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import BuildTask, Query
-from dagster_models.warehouses.backquotes import quote, quoted
+from dagster_models.warehouses.backquotes import quoted
 from dagster_models.warehouses.base import Staged
-from dagster_models.warehouses.mariadb.fitting import TableFit, fit
+from dagster_models.warehouses.mariadb.fitting import fit
 from dagster_models.warehouses.mariadb.partitions import build_windows
 from dagster_models.warehouses.mariadb.since import WORDS
 from dagster_models.warehouses.mariadb.staging import kind_of
 from dagster_models.warehouses.mariadb.types import ColumnType
 from dagster_models.warehouses.mariadb.windows import MariaColumn
-from dagster_models.warehouses.mariadb.writing import STRATEGIES, RowWrite
+from dagster_models.warehouses.mariadb.writing import STRATEGIES, RowWrite, index_keys
 from dagster_models.warehouses.materializations import incremental_steps
 from dagster_models.warehouses.materializations.columns import columns_of_table
 from dagster_models.warehouses.materializations.incremental import differs
@@ -35,9 +35,6 @@ from dagster_models.warehouses.materializations.write import refuse_lost_rows
 
 if TYPE_CHECKING:
     from dagster_models.warehouses.mariadb.session import MariaSession
-
-#: Columns of the index of new rows: one has 3,072 bytes at most, and a column of texts up to 400.
-_INDEXED = 7
 
 
 def build(session: MariaSession, task: BuildTask, how: Incremental) -> Staged:
@@ -77,7 +74,7 @@ def _added(
         refuse_keys_of_table(session, relation, keys)
     of_python = not isinstance(task.content, Query)
     fitted = fit(session, relation, how, there, new, of_python=of_python)
-    _index_keys(session, new, fitted, keys)
+    index_keys(session, new, fitted.columns, keys)
     types, pairs = dict(there), dict(fitted.columns)
     changed = fitted.columns if how.strategy == "merge" else ()
     # A key that is equal and no text is the same one.
@@ -97,21 +94,6 @@ def _added(
         replace(changes, kind="delta", since=since),
         written=quoted(new) if fitted.covers and not session.has_triggers(relation) else "",
     )
-
-
-def _index_keys(
-    session: MariaSession, new: Relation, fitted: TableFit, keys: Sequence[str]
-) -> None:
-    """Let a row of the table find the new one of its key: the table may have no index."""
-    if not keys:
-        return
-    types = dict(session.columns_of(quoted(new)))
-    parts = []
-    for name in (given for its, given in fitted.columns if its in keys):
-        length = "(100)" if ColumnType.of(types[name]).is_long else ""
-        parts.append(f"{quote(name)}{length}")
-    parts = parts[:_INDEXED]
-    session.change(f"ALTER TABLE {quoted(new)} ADD INDEX dagster_models_keys ({', '.join(parts)})")
 
 
 _STEPS = BuildSteps(WORDS, MariaColumn, _made, _added, build_windows)

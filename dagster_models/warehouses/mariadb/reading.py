@@ -46,6 +46,14 @@ class MariaReading(MariaStatements):
         rows = self.rows(f"SHOW COLUMNS FROM {name}")
         return tuple((row[0], _WIDTH.sub(r"\1\2", row[1])) for row in rows)
 
+    def column_comment(self, relation: Relation, name: str) -> str:
+        rows = self.rows(
+            "SELECT column_comment FROM information_schema.columns WHERE"
+            f" table_schema = {literal(relation.schema)} AND table_name = {literal(relation.name)}"
+            f" AND column_name = {literal(name)}"
+        )
+        return str(rows[0][0]) if rows else ""
+
     def size(self, relation: Relation) -> int | None:
         name = self.staged_name(relation)
         rows = self.rows(

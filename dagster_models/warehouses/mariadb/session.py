@@ -17,8 +17,10 @@ from dagster_models.core.materializations import (
     AddedTo,
     Custom,
     Incremental,
+    Materialization,
     Reading,
     Replace,
+    Snapshot,
 )
 from dagster_models.core.materializations import View as ViewKind
 from dagster_models.core.model import Relation
@@ -32,6 +34,7 @@ from dagster_models.warehouses.mariadb import (
     incremental,
     records,
     refusals,
+    snapshot,
     staging,
 )
 from dagster_models.warehouses.mariadb.connect import MariaConnector
@@ -39,9 +42,13 @@ from dagster_models.warehouses.mariadb.stages import MariaStages
 from dagster_models.warehouses.mariadb.staging import MARK
 from dagster_models.warehouses.mariadb.target import MARIADB
 from dagster_models.warehouses.mariadb.text import one_query, refuse_pipes
+from dagster_models.warehouses.materializations.snapshot_columns import (
+    history_in_the_way,
+    no_snapshot_yet,
+)
 from dagster_models.warehouses.refusals import refuse_extras, refuse_kind
 
-_KINDS = (Replace, ViewKind, Incremental)
+_KINDS = (Replace, ViewKind, Incremental, Snapshot)
 
 CAPABILITIES = Capabilities(
     "mariadb",
@@ -99,9 +106,10 @@ class MariaSession(MariaStages):
         refuse_kind(MARIADB, how, _KINDS)
         refuse_extras(MARIADB, task.extras)
         refusals.refuse_name(self, relation)
-        if isinstance(how, Incremental):
+        if isinstance(how, (Incremental, Snapshot)):
             self.take_turn(relation)
             staging.end_others(self, task.id)
+        self._refuse_history(relation, how)
         if first is not None:
             first()
         staging.make_schema(self, relation.schema)
@@ -109,13 +117,29 @@ class MariaSession(MariaStages):
             staged = self._view(task)
         elif isinstance(how, Incremental):
             staged = incremental.build(self, task, how)
+        elif isinstance(how, Snapshot):
+            staged = snapshot.build(self, task, how)
         else:
             stage = self.begin_stage(relation)
             staged = Staged(relation, self.fill(stage.name, task.content))
             self.complete_stage(task.extras)
         if task.contract is not None:
-            contents.refuse_breach(self, relation, task.contract)
+            own = how.own_columns if isinstance(how, Snapshot) else ()
+            contents.refuse_breach(self, relation, task.contract, own)
         return staged
+
+    def _refuse_history(self, relation: Relation, how: Materialization) -> None:
+        """Raise WarehouseError if the build would end a history, or begin one in a table that a
+        build of another kind has made: its columns may have the names of a snapshot's."""
+        if staging.kind_of(self, relation) != "table":
+            return
+        last = next(iter(records.last(self, [relation])), None)
+        if last is None or (last.kind == "snapshot") == isinstance(how, Snapshot):
+            return
+        if last.kind == "snapshot":
+            raise history_in_the_way(relation)
+        if last.identity is not None and last.identity == staging.mark_of(self, relation):
+            raise no_snapshot_yet(relation)
 
     def _view(self, task: BuildTask) -> Staged:
         if not isinstance(task.content, Query):
@@ -131,9 +155,11 @@ class MariaSession(MariaStages):
 
     def read_before(self, relation: Relation, how: AddedTo | Custom) -> Reading:
         refuse_kind(MARIADB, how, _KINDS)
-        assert isinstance(how, Incremental)
         self.wake()
         self.take_turn(relation)
+        if isinstance(how, Snapshot):
+            return snapshot.read(self, relation, how)
+        assert isinstance(how, Incremental)
         return incremental.read(self, relation, how)
 
     def begin_rehearsal(self) -> None:

@@ -129,7 +129,6 @@ MARIADB = TargetType(
     extra="mariadb",
     own_schemas="dagster_models_stage_",
     lacks={
-        "snapshot": "what closes and adds versions has not been written for MariaDB yet",
         "function": "a function of MariaDB returns one value, and never a table",
         "custom": "its code builds in a transaction, and MariaDB commits before each new table",
         "statements": "MariaDB commits before and after many of them, and the rest is then done",

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 Pairs = tuple[tuple[str, str], ...]
 """Columns: (the name in the table, in the new rows)."""
 
+#: Columns of the index of new rows: one has 3,072 bytes at most, and a column of texts up to 400.
+_INDEXED = 7
+
 
 @dataclass(frozen=True, slots=True)
 class RowWrite:
@@ -52,13 +55,28 @@ class RowWrite:
     def insert(self, which: str = "") -> int:
         return self.session.change(insert(self.target, self.new, self.columns) + which)
 
-    def differs(self, its: str, new: str) -> str:
-        """The condition that the values of a column are shown otherwise: a collation may take them
-        for equal."""
-        values = f"t.{quote(its)}", f"n.{quote(new)}"
-        if ColumnType.of(self.types.get(its, "")).is_text:
-            values = exact(values[0]), exact(values[1])
-        return "NOT ({} <=> {})".format(*values)
+
+def differs(types: Mapping[str, str], its: str, new: str) -> str:
+    """The condition that the values of a column are shown otherwise in t and n: a collation may
+    take them for equal. *types*: those of the columns of the table."""
+    values = f"t.{quote(its)}", f"n.{quote(new)}"
+    if ColumnType.of(types.get(its, "")).is_text:
+        values = exact(values[0]), exact(values[1])
+    return "NOT ({} <=> {})".format(*values)
+
+
+def index_keys(session: MariaReading, new: Relation, columns: Pairs, keys: Sequence[str]) -> None:
+    """Let a row of the table find the new one of its key: the table may have no index."""
+    if not keys:
+        return
+    types = dict(session.columns_of(quoted(new)))
+    wanted = {key.lower() for key in keys}
+    parts = []
+    for name in (given for its, given in columns if its.lower() in wanted):
+        length = "(100)" if ColumnType.of(types[name]).is_long else ""
+        parts.append(f"{quote(name)}{length}")
+    parts = parts[:_INDEXED]
+    session.change(f"ALTER TABLE {quoted(new)} ADD INDEX dagster_models_keys ({', '.join(parts)})")
 
 
 def insert(target: Relation, new: Relation, columns: Sequence[tuple[str, str]]) -> str:
@@ -88,7 +106,7 @@ def merge(it: RowWrite) -> Changes:
     updated = 0
     if met and it.updated:
         written = ", ".join(f"t.{quote(its)} = n.{quote(new)}" for its, new in it.updated)
-        which = " OR ".join(it.differs(*column) for column in it.updated)
+        which = " OR ".join(differs(it.types, *column) for column in it.updated)
         updated = it.session.change(f"UPDATE {it.joined} SET {written} WHERE {which}")
     known = f"SELECT 1 FROM {quoted(it.target)} AS t WHERE {it.same_key()}"
     inserted = it.insert(f" WHERE NOT EXISTS ({known})")
