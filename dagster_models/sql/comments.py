@@ -20,7 +20,11 @@ def comments_before(text: str, tokens: Sequence[Token]) -> Iterator[tuple[int, l
     end = 0
     for index in range(len(tokens) + 1):
         start, end = end, tokens[index].start if index < len(tokens) else len(text)
-        if end - start > 1 and (found := [*_comments(text, start, end)]):
+        if (
+            end - start > 1
+            and not text[start:end].isspace()
+            and (found := [*_comments(text, start, end)])
+        ):
             yield index, found
         end = tokens[index].end + 1 if index < len(tokens) else end
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import NamedTuple
+from functools import cached_property, lru_cache
 
 from sqlglot.dialects.dialect import Dialect as SqlglotDialect
 from sqlglot.errors import TokenError
@@ -15,15 +14,29 @@ from dagster_models.sql.comments import comments_before
 from dagster_models.sql.rewriting.token_rewriter import TEXTS
 
 
-class Layout(NamedTuple):
-    """Places of a text, in its order. ``words``: its tokens, each as written."""
+class Layout:
+    """Places of a text, in its order. They are found when they are asked for: most ask for one
+    kind of them."""
 
-    literals: Sequence[slice]
-    comments: Sequence[slice]
-    words: Sequence[slice]
+    def __init__(self, text: str, tokens: Sequence[Token]) -> None:
+        self._text, self._tokens = text, tokens
+
+    @cached_property
+    def literals(self) -> Sequence[slice]:
+        return [slice(it.start, it.end + 1) for it in self._tokens if it.token_type in TEXTS]
+
+    @cached_property
+    def comments(self) -> Sequence[slice]:
+        found = comments_before(self._text, self._tokens)
+        return [place for _, places in found for place in places]
+
+    @cached_property
+    def words(self) -> Sequence[slice]:
+        """The tokens, each as written."""
+        return [slice(it.start, it.end + 1) for it in self._tokens]
 
     def said(self, text: str) -> list[str]:
-        return [text[it] for it in self.words]
+        return [text[it.start : it.end + 1] for it in self._tokens]
 
 
 @lru_cache(maxsize=8)  # those who compare texts ask for the same few several times
@@ -33,11 +46,7 @@ def layout(text: str, dialect: str) -> Layout:
         tokens: list[Token] = SqlglotDialect.get_or_raise(dialect).tokenize(text)
     except TokenError as error:
         raise SqlSyntaxError(f"the text has no tokens: {error}", 1, 1) from None
-    return Layout(
-        [slice(it.start, it.end + 1) for it in tokens if it.token_type in TEXTS],
-        [place for _, places in comments_before(text, tokens) for place in places],
-        [slice(it.start, it.end + 1) for it in tokens],
-    )
+    return Layout(text, tokens)
 
 
 def has_tokens(text: str, dialect: str) -> bool:

@@ -53,9 +53,19 @@ class _Reads:
     edges: dict[str, set[str]]
     built: Set[str]
     inside: Mapping[str, frozenset[str]]
+    _above: dict[str, set[str]] = field(default_factory=dict)
 
-    def above(self, node: str) -> set[str]:
-        found: set[str] = set()
+    def add(self, node: str, read: set[str]) -> None:
+        """A check of *node* reads these, too."""
+        if fresh := (read & self.edges.keys()) - self.edges[node] - {node}:
+            self.edges[node] |= fresh
+            self._above.clear()
+
+    def above(self, node: str) -> Set[str]:
+        """All that is built before it."""
+        if (known := self._above.get(node)) is not None:
+            return known
+        found = self._above[node] = set[str]()
         pending = [node]
         while pending:
             fresh = self.edges.get(pending.pop(), set()) - found
@@ -125,7 +135,7 @@ class _Placing:
         if found is not None:
             self._declare(node, owner, *found)
         if at in self.reads.edges:
-            self.reads.edges[at] |= {it for it in read if it in self.reads.edges} - {at}
+            self.reads.add(at, read)
 
     def _owner(self, node: DbtNode, read: set[str]) -> str:
         of = self.names.meant(node.test.of) if node.test and node.test.of else ""

@@ -62,27 +62,18 @@ def _source(node: DbtNode, renderer: Renderer, why: str) -> ModelText:
     text = source_text(node, renderer, seen)
     dialect = renderer.placeholders.dialect
     # The template engine has the last word: comments and white space may have swallowed something.
-    full = later = _filled(node.raw_code, node, renderer, False)
-    if node.materialized == "incremental":
-        later = _filled(node.raw_code, node, renderer, True)
+    written = renderer.readings(node.raw_code, node, Seen())
+    later, full = map(renderer.placeholders.without_variables, written)
     plain = renderer.placeholders.without_variables(text)
     if not reads_as(plain, later, full, dialect):
         raise NotPlain("Jinja within a comment or a literal")
     return _finished(node, renderer, text, Way.SOURCE, why, seen)
 
 
-def _filled(template: str, node: DbtNode, renderer: Renderer, incremental: bool) -> str:
-    text = renderer.render(template, node, incremental, Seen())
-    return renderer.placeholders.without_variables(text)
-
-
 def _rendered(node: DbtNode, renderer: Renderer, why: str) -> ModelText:
     seen, template = Seen(), with_variable_placeholders(node, renderer)
-    full = renderer.render(template, node, False, seen)
-    text: str | None = full
-    if node.materialized == "incremental":
-        later = renderer.render(template, node, True, seen)
-        text = with_regions(later, full, renderer.placeholders.dialect)
+    later, full = renderer.readings(template, node, seen)
+    text = with_regions(later, full, renderer.placeholders.dialect)
     if text is None:
         raise NotImportable("no text has both sides of is_incremental()")
     return _finished(node, renderer, text, Way.RENDERED, why, seen)
@@ -102,7 +93,7 @@ def _finished(
     if node.materialized == "incremental":
         text, since = with_since(text, own)
     reads_itself = node.materialized not in ("incremental", "snapshot") and own in text
-    named = placeholders.named(text)
+    named = placeholders.filled(text)
     return ModelText(
         named.text.strip("\n").rstrip() + "\n",
         way,

@@ -34,10 +34,8 @@ _WHOLE = re.compile(
     rf"""(?<![\w"`.])(?:{PART}\s*\.\s*)*"""
     rf"""(?:"zdbt(\d+)z"|`(?:[^`\n]*\.)?zdbt(\d+)z`|\[zdbt(\d+)z\]|zdbt(\d+)z)(?![\w"`])"""
 )
-_CTE = re.compile(
-    r'("?)([^\W\d]\w*)\1\s*(?:\([^()]*\)\s*)?\bas\s+(?:(?:not\s+)?materialized\s*)?\(',
-    re.IGNORECASE,
-)
+#: What stands behind the name of a CTE.
+_AS = re.compile(r"\bas\s+(?:(?:not\s+)?materialized\s*)?\(", re.IGNORECASE)
 #: Dialects that quote a name in backticks.
 _BACKTICKS = frozenset({"bigquery", "databricks", "spark", "mysql", "hive"})
 #: Variables that a build itself gives a value.
@@ -128,7 +126,11 @@ class Placeholders:
     def named(self, text: str) -> NamedText:
         """Put our names into a text. Raises NotImportable where a macro has changed a placeholder,
         and SqlSyntaxError for what has no tokens."""
-        return _Naming(self, self.with_written_relations(text)).result()
+        return self.filled(self.with_written_relations(text))
+
+    def filled(self, text: str) -> NamedText:
+        """The same for a text that ``with_written_relations`` has returned."""
+        return _Naming(self, text).result()
 
     def identifier_of(self, number: int) -> str:
         unique_id = self.ids[number]
@@ -145,7 +147,7 @@ class _Naming:
         self.placeholders, self.text, self.dialect = placeholders, text, placeholders.dialect
         self.variables: dict[str, Any] = {}
         self.frozen: dict[str, Any] = {}
-        self.ctes = {it[2].lower() for it in _CTE.finditer(text)}
+        self.ctes = {*map(str.lower, _named_ctes(text))}
         self.qualified: set[str] = set()
 
     def result(self) -> NamedText:
@@ -243,6 +245,20 @@ class _Naming:
             variable = self.placeholders.variables_asked[int(found[1])]
             self.frozen[variable.name] = variable.value
         return self.placeholders.as_dbt(text)
+
+
+def _named_ctes(text: str) -> Iterator[str]:
+    """The word before each `as (`, or before the list of columns that stands there. It may also be
+    one that names no CTE. (A pattern that begins with a name is tried at each word of a text.)"""
+    for found in _AS.finditer(text):
+        before = text[: found.start()].rstrip()
+        if before.endswith(")"):
+            before = before[: before.rfind("(")].rstrip()
+        end = start = len(before) - before.endswith('"')
+        while start and (before[start - 1].isalnum() or before[start - 1] == "_"):
+            start -= 1
+        if start < end and not before[start].isdigit():
+            yield before[start:end]
 
 
 def _stretches(of: Layout, length: int) -> Iterator[tuple[slice, bool]]:

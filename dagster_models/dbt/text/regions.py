@@ -33,7 +33,7 @@ def region(incremental: str, full: str) -> str:
 
 def with_regions(incremental: str, full: str, dialect: str) -> str | None:
     """A text whose readings are these two, by their lines; None if no text has them."""
-    if _words(incremental, dialect) == _words(full, dialect):
+    if incremental == full or _words(incremental, dialect) == _words(full, dialect):
         return incremental
     for made in (_by_lines(incremental, full), region(f"\n{incremental}\n", f"\n{full}\n")):
         if reads_as(made, incremental, full, dialect):
@@ -47,8 +47,12 @@ def reads_as(text: str, incremental: str, full: str, dialect: str) -> bool:
         in_full = full_text(text, dialect)
     except SqlSyntaxError:
         return False
-    words = _words(text, dialect), _words(text if in_full is None else in_full, dialect)
-    return words == (_words(incremental, dialect), _words(full, dialect))
+    later, whole = _words(text, dialect), _words(incremental, dialect)
+    if later != whole:
+        return False
+    if in_full is None and incremental == full:
+        return True
+    return (later if in_full is None else _words(in_full, dialect)) == _words(full, dialect)
 
 
 def with_since(text: str, own: str) -> tuple[str, str | None]:

@@ -51,6 +51,7 @@ class Renderer:
         self.static = static_context(COLUMNS.get(kind, ColumnObject), self._quote)
         self._relations: dict[str, RelationObject] = {}
         self._last: tuple[str, bool, Seen, dict[str, Any]] | None = None
+        self._asked = False  #: whether a text has asked is_incremental() since readings() began
         self.overridden = frozenset(self.macros.packages.get(self.macros.root, ())) & {
             *("ref", "source", "var", "config", "this", "env_var", "is_incremental", "target")
         }
@@ -63,6 +64,15 @@ class Renderer:
         """Render a text in the context of *node*. Raises NotImportable."""
         context = self.context(node, incremental, seen)
         return self.guarded(lambda: template(text).render(context))
+
+    def readings(self, text: str, node: DbtNode, seen: Seen) -> tuple[str, str]:
+        """What the text is in a later build, and in a build in full. It is rendered once if nothing
+        in it asks `is_incremental()`, as all else is the same. Raises NotImportable."""
+        self._asked = False
+        full = self.render(text, node, False, seen)
+        if node.materialized != "incremental" or not self._asked:
+            return full, full
+        return self.render(text, node, True, seen), full
 
     def value(self, text: str, node: DbtNode, incremental: bool, seen: Seen) -> Any:
         """The value of an expression. Raises NotImportable."""
@@ -130,7 +140,7 @@ class Renderer:
         context["context"] = context
         self._add_moments(context, seen)
         if "is_incremental" not in self.overridden:
-            context["is_incremental"] = lambda: incremental and node.materialized == "incremental"
+            context["is_incremental"] = self._is_incremental(node, incremental)
             inner = {
                 **self.macros.internals,
                 "is_incremental": context["is_incremental"],
@@ -138,6 +148,13 @@ class Renderer:
             context["dbt"] = Namespace(inner)
         self.macros.begin(context)
         return context
+
+    def _is_incremental(self, node: DbtNode, incremental: bool) -> Callable[[], bool]:
+        def asked() -> bool:
+            self._asked = True
+            return incremental and node.materialized == "incremental"
+
+        return asked
 
     def _add_moments(self, context: dict[str, Any], seen: Seen) -> None:
         """Add the names that have another value in each run. What reads them is noted."""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from types import FunctionType
 from typing import Any, NoReturn
 
 from jinja2 import Template, TemplateSyntaxError, nodes
@@ -69,6 +70,19 @@ class _MacroParser(Parser):
 
 
 class _Environment(SandboxedEnvironment):
+    """Texts of dbt call macros by the million, so a plain function is called without the questions
+    whose answers are those of its attributes, as it has none."""
+
+    def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:
+        if type(__obj) is not FunctionType or __obj.__dict__:
+            return super().call(__context, __obj, *args, **kwargs)
+        kwargs.pop("_block_vars", None)
+        kwargs.pop("_loop_vars", None)
+        try:
+            return __obj(*args, **kwargs)
+        except StopIteration:  # Jinja's own call does the same
+            return __self.undefined("value was undefined because a callable raised StopIteration")
+
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         return _MacroParser(self, source, name, filename).parse()
 
