@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from jinja2 import Environment
+from jinja2.exceptions import SecurityError, UndefinedError
+from jinja2.sandbox import SandboxedEnvironment
 
 from dagster_models.dbt.project.manifest import Manifest
 from dagster_models.dbt.project.names import NodeNames
@@ -12,6 +15,7 @@ from dagster_models.dbt.text.context import Seen
 from dagster_models.dbt.text.errors import NeedsWarehouse, NotImportable
 from dagster_models.dbt.text.placeholders import Placeholders
 from dagster_models.dbt.text.renderer import Renderer
+from dagster_models.dbt.text.template import environment
 from dbt_cases import manifest_of, step
 
 #: Macros by their unique_ids; the project is `shop`.
@@ -117,3 +121,74 @@ def test_a_package_sees_the_macros_of_the_project(tmp_path: Path) -> None:
     renderer = renderer_of(manifest(tmp_path, package_name="util"))
     node = renderer.manifest.nodes["model.shop.orders"]
     assert renderer.render("{{ shown() }}{{ shop_only() }}", node, False, Seen()) == "hidden2"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% if is_incremental() %}later{% else %}full{% endif %}",
+        "{{ asks() }}",
+        "{{ dbt.is_incremental() }}",
+        "{% set asked = is_incremental %}{{ asked() }}",
+        "{{ context['is_incremental']() }}",
+        "{{ builtins.ref('orders') }}",
+    ],
+)
+def test_both_readings_are_what_each_rendering_alone_gives(tmp_path: Path, text: str) -> None:
+    asks = {"macro.shop.asks": "{% macro asks() %}{{ is_incremental() }}{% endmacro %}"}
+    orders = {**ORDERS, "config": {"materialized": "incremental"}}
+    renderer = renderer_of(manifest_of(tmp_path, orders, macros={**MACROS, **asks}))
+    node = renderer.manifest.nodes["model.shop.orders"]
+    alone = [renderer.render(text, node, it, Seen()) for it in (True, False)]
+    assert [*renderer.readings(text, node, Seen())] == alone
+    assert (alone[0] != alone[1]) == ("is_incremental" in text or "asks" in text)
+
+
+class _HasName:
+    name, kind = "a", 2
+
+
+ROWS = [
+    {"name": "a", "kind": 1, "items": 3},
+    {"name": None, "m": {"name": "a"}},
+    {"name": "A", "kind": 1},
+    _HasName(),
+    ["a", "b"],
+]
+
+
+def outcome(of: Environment, text: str) -> str:
+    """The text, or the error that a row without the attribute is."""
+    try:
+        return of.from_string(text).render(rows=ROWS)
+    except UndefinedError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("filter_", ["selectattr", "rejectattr"])
+@pytest.mark.parametrize("name", ["name", "kind", "m.name", "0", "items", "__class__"])
+@pytest.mark.parametrize("test", ["equalto", "ne", "=="])
+@pytest.mark.parametrize("value", ["'a'", "none", "1", "unknown"])
+def test_rows_are_selected_as_jinja_selects_them(
+    filter_: str, name: str, test: str, value: str
+) -> None:
+    text = f"{{{{ rows | {filter_}('{name}', '{test}', {value}) | map('string') | list }}}}"
+    ours, stock = (outcome(it, text) for it in (environment(), SandboxedEnvironment()))
+    assert ours == stock
+
+
+@pytest.mark.parametrize("name", ["name", "items", "missing", "__class__", "_hidden"])
+def test_a_part_of_a_value_is_what_jinja_finds(name: str) -> None:
+    values = {"name": "a", "items": 3, "_hidden": 4, "__class__": 5}
+    text = f"{{{{ of.{name} is callable }}}} {{{{ of.{name} is defined and of.{name} == 5 }}}}"
+    ours, stock = environment(), SandboxedEnvironment()
+    assert ours.from_string(text).render(of=values) == stock.from_string(text).render(of=values)
+
+
+def test_a_function_that_jinja_may_not_call_is_refused() -> None:
+    def drop() -> str:
+        return "dropped"
+
+    drop.unsafe_callable = True  # type: ignore[attr-defined]
+    with pytest.raises(SecurityError):
+        environment().from_string("{{ drop() }}").render(drop=drop)

@@ -7,16 +7,17 @@ reads it. https://docs.getdbt.com/reference/dbt-jinja-functions
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from types import FunctionType
 from typing import Any, NoReturn
 
-from jinja2 import Template, TemplateSyntaxError, nodes
+from jinja2 import Template, TemplateSyntaxError, nodes, pass_context
 from jinja2.environment import Environment
 from jinja2.ext import Extension
 from jinja2.parser import Parser
+from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 
 from dagster_models.dbt.text.errors import NotImportable
@@ -69,6 +70,9 @@ class _MacroParser(Parser):
             self.stream.expect("rbracket")
 
 
+_OF_DICTS = frozenset(dir(dict))
+
+
 class _Environment(SandboxedEnvironment):
     """Texts of dbt call macros by the million, so a plain function is called without the questions
     whose answers are those of its attributes, as it has none."""
@@ -82,6 +86,13 @@ class _Environment(SandboxedEnvironment):
             return __obj(*args, **kwargs)
         except StopIteration:  # Jinja's own call does the same
             return __self.undefined("value was undefined because a callable raised StopIteration")
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """An item of a dict is found without asking it for an attribute of that name before, if it
+        has none."""
+        if type(obj) is dict and attribute not in _OF_DICTS and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         return _MacroParser(self, source, name, filename).parse()
@@ -113,8 +124,40 @@ def environment() -> Environment:
         made.filters[name] = _as_it_is
     made.filters["is_list"] = _is_list
     made.filters["random"] = _random
+    for name, wanted in (("selectattr", True), ("rejectattr", False)):
+        made.filters[name] = _by_attribute(made.filters[name], wanted)
     del made.globals["lipsum"]
     return made
+
+
+def _by_attribute(stock: Callable[..., Any], wanted: bool) -> Callable[..., Any]:
+    """Jinja's ``selectattr`` or ``rejectattr``, which compares the attribute itself where it is
+    compared with a value. Macros search the graph of all nodes by it, in the hook of each model."""
+
+    @pass_context
+    def select(context: Context, value: Any, *arguments: Any, **named: Any) -> Any:
+        if named or len(arguments) != 3 or not value or not _is_comparison(*arguments[:2]):
+            return stock(context, value, *arguments, **named)
+        (name, test, other), environment = arguments, context.environment
+        compare: Any = environment.tests[test]
+        item_of = environment.getitem
+        return (
+            it
+            for it in value
+            if bool(
+                compare(it[name] if type(it) is dict and name in it else item_of(it, name), other)
+            )
+            is wanted
+        )
+
+    return select
+
+
+def _is_comparison(name: object, test: object) -> bool:
+    """Whether it is one attribute that is compared: `a.b` is an attribute of an attribute, and `0`
+    a place in a list."""
+    plain = isinstance(name, str) and "." not in name and not name.isdigit()
+    return plain and isinstance(test, str) and test in ("equalto", "eq", "==", "ne", "!=")
 
 
 @lru_cache(maxsize=64)
