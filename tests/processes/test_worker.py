@@ -45,6 +45,18 @@ def worker(tmp_path: Path, address: WarehouseAddress, session: Session) -> Itera
     driver.close()
 
 
+@pytest.fixture(scope="module")
+def common(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Driver, Session]]:
+    """A worker, and a session of its warehouse, for steps that leave both as they were."""
+    folder = tmp_path_factory.mktemp("common")
+    address = duckdb_at(folder / "warehouse.duckdb", idle_seconds=1)
+    with connect(address) as session:
+        session.prepare(["main"])
+        driver = Driver(folder, address)
+        yield driver, session
+        driver.close()
+
+
 # Models and scripts ------------------------------------------------------------------------------
 
 
@@ -80,7 +92,9 @@ def test_a_models_table_is_published(worker: Driver, session: Session) -> None:
         "__import__('pyarrow').table({'n': [1]}).to_reader()",
     ],
 )
-def test_every_kind_of_table_is_published(worker: Driver, session: Session, table: str) -> None:
+def test_every_kind_of_table_is_published(common: tuple[Driver, Session], table: str) -> None:
+    worker, session = common
+    session.execute("drop table if exists built")
     outcome = worker.run("python", f"def model(warehouse):\n    return {table}\n")
     assert outcome.error is None
     assert session.query("select n from built") == [(1,)]
@@ -114,14 +128,18 @@ def test_a_script_is_run_as_main_and_finds_the_warehouse(worker: Driver, session
 
 
 @pytest.mark.parametrize("code", ["", "0", "None"])
-def test_a_script_that_exits_with_zero_succeeds(worker: Driver, code: str) -> None:
+def test_a_script_that_exits_with_zero_succeeds(common: tuple[Driver, Session], code: str) -> None:
+    worker, _ = common
     assert worker.run("script", f"import sys\nsys.exit({code})").verdict is Verdict.DONE
 
 
 @pytest.mark.parametrize(
     ("code", "message"), [("3", "exit code 3"), ("'no data'", "exit code 1: no data")]
 )
-def test_another_exit_code_is_a_failure(worker: Driver, code: str, message: str) -> None:
+def test_another_exit_code_is_a_failure(
+    common: tuple[Driver, Session], code: str, message: str
+) -> None:
+    worker, _ = common
     outcome = worker.run("script", f"import sys\n\nsys.exit({code})")
     assert outcome.verdict is Verdict.FAILED
     assert outcome.error is not None
@@ -209,8 +227,9 @@ def test_the_warehouses_error_names_the_line_of_the_call(worker: Driver) -> None
     ],
 )
 def test_what_goes_wrong_is_told(
-    worker: Driver, source: str, kind: str, line: int | None, message: str
+    common: tuple[Driver, Session], source: str, kind: str, line: int | None, message: str
 ) -> None:
+    worker, _ = common
     outcome = worker.run("python", source)
     error = outcome.error
     assert outcome.verdict is Verdict.ROLLED_BACK
