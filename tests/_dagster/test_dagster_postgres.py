@@ -5,6 +5,7 @@ What we do for SQLite's files (storage.py, event_log.py) must not affect them.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -36,6 +37,8 @@ def project(tmp_path: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch) 
     url = urlsplit(postgres_dsn)._replace(scheme="postgresql+psycopg2").geturl()
     monkeypatch.setenv("DAGSTER_STORAGE_URL", url)
     project = make_project(tmp_path, FILES)
+    shutil.rmtree(project.home)  # it has SQLite's tables
+    project.home.mkdir()
     (project.home / "dagster.yaml").write_text(STORED)
     return project
 

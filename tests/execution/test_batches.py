@@ -15,7 +15,7 @@ from dagster_models.core.commit import Commit
 from dagster_models.core.parts import window_of
 from dagster_models.core.windows import TimeWindow
 from followed import Shop, shop_of
-from running import Project, RunReport, make_project, open_home
+from running import Project, RunReport, make_project
 
 pytestmark = pytest.mark.slow
 
@@ -160,7 +160,6 @@ def test_a_kill_in_the_second_batch(
         " '2026-01-01' + interval 1 day * i as updated_at from range(6) t(i)) as q",
     )
     project = make_project(tmp_path, {"models/in_sql.sql": text}, SETTINGS)
-    open_home(project)
     shop = Shop(project, lambda sql: None, project.rows)
     reached: list[str] = []
     started: list[subprocess.Popen[str]] = []
@@ -196,7 +195,6 @@ def test_a_kill_in_the_second_batch(
 
 @pytest.mark.nightly_for("postgres")
 def test_two_runs_at_once_of_one_empty_window(shop: Shop) -> None:
-    open_home(shop.project)
     command = [*shop.project.command(), "--tags", json.dumps(RANGE)]
     processes = [
         subprocess.Popen(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from dagster import DagsterInstance
 
-from running import Project, make_project, open_home
+from running import Project, make_project
 
 pytestmark = pytest.mark.slow
 
@@ -72,7 +72,6 @@ def fail_the_killed_run(project: Project) -> None:
 def test_no_rows_are_lost_or_doubled(
     project: Project, tmp_path: Path, point: str, victim: str
 ) -> None:
-    open_home(project)
     runs = []
 
     def kill(pid: int, reached: str) -> None:
@@ -111,7 +110,6 @@ def test_two_runs_at_once_of_a_new_table(project: Project) -> None:
             "    return pa.table({'n': pa.array(range(since + 1, 3), pa.int64())})\n",
         }
     )
-    open_home(project)
     processes = [project.start(), project.start()]
     outputs = [process.communicate(timeout=100) for process in processes]
     assert project.rows("select n from main.a order by n") == [(0,), (1,), (2,)]
@@ -150,7 +148,6 @@ def test_the_old_one_is_there_or_the_new_one(
     project: Project, tmp_path: Path, kind: str, point: str
 ) -> None:
     model, question = OTHERS[kind]
-    open_home(project)
     runs = []
 
     def kill(pid: int, reached: str) -> None:

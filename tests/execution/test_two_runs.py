@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from running import make_project, open_home
+from running import make_project
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,6 @@ def test_two_runs_at_once_on_one_file(tmp_path: Path) -> None:
 def test_two_runs_that_build_the_same_relation_take_turns(tmp_path: Path) -> None:
     slow = "select count(*) as n from range(200000000) t(i) where hash(i) <> 0"
     project = make_project(tmp_path, {"models/a.sql": slow, "models/b.sql": "select n from a"})
-    open_home(project)
     runs = [project.start(), project.start()]
     output = [process.communicate(timeout=90) for process in runs]
     assert [process.returncode for process in runs] == [0, 0], output

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +20,7 @@ from typing import Any
 import pytest
 from dagster import DagsterInstance
 
+import warm_python
 from addresses import duckdb_at
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.reporting.journal import JournalContents, read_journal
@@ -103,9 +108,8 @@ class Project:
         )
 
     def run(self, config: Mapping[str, Any] | None = None) -> RunReport:
-        process = self.start(config)
-        stdout, stderr = process.communicate(timeout=100)
-        return self.report(process.returncode, stdout, stderr)
+        done = warm_python.run(self.command(config), self.root, self.env, timeout_seconds=100)
+        return self.report(done.returncode, done.stdout, done.stderr)
 
     def run_again_from_failure(self) -> RunReport:
         """Re-execute the last run from its failure, as the UI's button does."""
@@ -116,15 +120,7 @@ class Project:
         """Run a Python program in the project's folder, from a file beside it."""
         path = self.root.parent / "program.py"
         path.write_text(program)
-        return subprocess.run(
-            [sys.executable, str(path), *arguments],
-            cwd=self.root,
-            env=self.env,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=100,
-        )
+        return warm_python.run([str(path), *arguments], self.root, self.env, timeout_seconds=100)
 
     def report(self, code: int, stdout: str, stderr: str) -> RunReport:
         """What every place reports of the last run."""
@@ -220,20 +216,22 @@ def make_project(folder: Path, files: Mapping[str, str], settings: str = "") -> 
             **files,
         }
     )
-    project.home.mkdir(parents=True, exist_ok=True)
-    (project.home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    shutil.copytree(_home_with_tables(), project.home, dirs_exist_ok=True)
     return project
 
 
-def open_home(project: Project) -> None:
-    """Make the tables of the Dagster home, for tests that start two runs at once on a new one.
-
-    Two processes that do so at the same time race in Dagster itself, which asks whether a table is
-    there and then creates it ("table secondary_indexes already exists").
-    """
-    with DagsterInstance.from_config(str(project.home)) as instance:
+@functools.cache
+def _home_with_tables() -> str:
+    """A Dagster home to be copied: to make its tables takes as long as a small run. Two processes
+    that make them at the same time race in Dagster itself, which asks whether a table is there and
+    then creates it ("table secondary_indexes already exists")."""
+    home = tempfile.mkdtemp(prefix="dagster-models-home-")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    Path(home, "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    with DagsterInstance.from_config(home) as instance:
         instance.get_runs(limit=1)
-        instance.all_logs("no such run")
+        instance.event_log_storage.get_asset_records()
+    return home
 
 
 def wait_for(process: subprocess.Popen[str], text: str) -> str:

@@ -1,0 +1,74 @@
+"""What the tests run in forks of one warm process is what a shell would run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import warm_python
+from running import until_gone
+
+PROGRAM = """
+import atexit, json, os, sys, threading, time
+seen = [__name__, __file__, sys.argv, sys.path[0], os.getcwd(), sys.stdin.read()]
+seen += [threading.active_count(), time.tzname, sorted(os.environ.items()), sys.stdout.isatty()]
+print(json.dumps(seen))
+print("an error", file=sys.stderr)
+atexit.register(print, "at the end")
+"""
+ENDS = {
+    "it returns": "",
+    "exit": "sys.exit(3)",
+    "exit with a text": "sys.exit('no data')",
+    "signal": "sys.stdout.flush(); os.kill(os.getpid(), 9)",
+    "exception": "raise ValueError('nothing else')",
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_fork_is_what_a_new_process_is(tmp_path: Path, end: str) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM + ENDS[end])
+    command = [str(program), "an argument", "ä"]
+    env = {**os.environ, "TZ": "Asia/Tokyo", "OF_THE_TEST": "x"}
+    env.pop("HOME", None)
+    new = subprocess.run(
+        [sys.executable, *command],
+        cwd=tmp_path,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    fork = warm_python.run(command, tmp_path, env, timeout_seconds=60)
+    assert (fork.returncode, fork.stdout) == (new.returncode, new.stdout)
+    assert "an argument" in fork.stdout
+    last = fork.stderr.splitlines()[-1]
+    assert last == new.stderr.splitlines()[-1]
+
+
+def test_what_python_reads_when_it_starts_is_heard(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("import sys; print(sys.flags.optimize)")
+    env = {**os.environ, "PYTHONOPTIMIZE": "2"}
+    assert warm_python.run([str(program)], tmp_path, env, timeout_seconds=60).stdout == "2\n"
+
+
+def test_two_at_once_of_which_one_takes_too_long_and_is_killed(tmp_path: Path) -> None:
+    slow, quick = tmp_path / "slow.py", tmp_path / "quick.py"
+    slow.write_text("import os, time; print(os.getpid(), file=open('pid', 'w')); time.sleep(1000)")
+    quick.write_text("print('done')")
+    env = dict(os.environ)
+    with ThreadPoolExecutor() as pool:
+        late = pool.submit(warm_python.run, [str(slow)], tmp_path, env, timeout_seconds=2)
+        done = warm_python.run([str(quick)], tmp_path, env, timeout_seconds=60)
+        assert (done.returncode, done.stdout) == (0, "done\n")
+        with pytest.raises(subprocess.TimeoutExpired):
+            late.result()
+    until_gone(int((tmp_path / "pid").read_text()))
