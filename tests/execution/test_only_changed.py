@@ -11,10 +11,11 @@ import duckdb
 import pytest
 
 from dagster_models.warehouses.duckdb.repeatable import unrepeatable
+from running import EXHAUSTIVE
 from session_runs import Runs, those
 from systems import System
 
-HISTORIES = int(os.environ.get("DAGSTER_MODELS_HISTORIES", "6"))
+HISTORIES = int(os.environ.get("DAGSTER_MODELS_HISTORIES", "24" if EXHAUSTIVE else "3"))
 
 SOURCES = "sources: [{name: raw, tables: [one, two]}]"
 

@@ -5,6 +5,7 @@ what it would have alone, also beside others. Clients of other environments are 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import subprocess
@@ -220,8 +221,13 @@ ASKED = (
 
 def alone(environ: Mapping[str, str]) -> list[str]:
     """What DuckDB answers in a process of its own."""
+    return _alone(tuple(sorted(environ.items())))
+
+
+@functools.cache  # several cases ask the same, each of a process
+def _alone(environ: tuple[tuple[str, str], ...]) -> list[str]:
     command = [sys.executable, "-c", ALONE, ASKED]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, env=dict(environ), capture_output=True, text=True, check=True)
     found: list[str] = json.loads(done.stdout)
     return found
 
