@@ -63,6 +63,7 @@ from dagster_models.project.runner import on_ray
 from dagster_models.project.snapshot import NO_REFRESH, is_snapshot
 from dagster_models.project.targets import usable_target
 from dagster_models.sql.parse import quote
+from dagster_models.sql.predicates import predicate_of_rows
 
 
 def warehouse_address(project: Project, target: Target) -> WarehouseAddress:
@@ -324,8 +325,11 @@ def _materialization(target_step: TargetStep) -> Materialization:
         partitioned = Partitioned(step.partitions.by, wanted, batch, earlier=built, reach=reach)
         how = replace(how, partitioned=partitioned)
     columns = own_columns(step) if reads_itself(step) else ()
+    dialect = dialect_on(project, target)
+    given = step.config.incremental_predicates
     return replace(
         how,
+        incremental_predicates=tuple(predicate_of_rows(it, dialect) for it in given),
         columns=columns,
         full_refresh=target_step.is_built_in_full,
         code_version=step.code_version,

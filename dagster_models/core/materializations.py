@@ -117,12 +117,13 @@ class Incremental:
     """A table that each build adds to: the query returns the rows that are new (the delta).
 
     A merge writes only ``merge_update_columns``, or all but ``merge_exclude_columns``, of a row
-    whose key is there. ``full_refresh``: this build replaces the whole table. ``columns``: (name,
-    type) of the columns of a query that reads its own table, which therefore must exist, empty,
-    before the first build; () for any other. ``reading``: what a Python model was given, if it was
-    one. ``partitioned``: of the strategy replace, which puts what the query returns into windows in
-    place of their rows. ``code_version`` is the model's: a build by another one may have filled the
-    table without this key.
+    whose key is there. ``incremental_predicates``: conditions on a row `t` of the table and a new
+    row `n` of its key; a row that does not meet them is left as it is. ``full_refresh``: this build
+    replaces the whole table. ``columns``: (name, type) of the columns of a query that reads its own
+    table, which therefore must exist, empty, before the first build; () for any other. ``reading``:
+    what a Python model was given, if it was one. ``partitioned``: of the strategy replace, which
+    puts what the query returns into windows in place of their rows. ``code_version`` is the
+    model's: a build by another one may have filled the table without this key.
     """
 
     strategy: str
@@ -131,6 +132,7 @@ class Incremental:
     since: Since | None = None
     merge_update_columns: tuple[str, ...] = ()
     merge_exclude_columns: tuple[str, ...] = ()
+    incremental_predicates: tuple[str, ...] = ()
     full_refresh: bool = False
     columns: tuple[tuple[str, str], ...] = ()
     reading: Reading | None = None
@@ -140,7 +142,10 @@ class Incremental:
 
     of_python: ClassVar[bool] = True
     refreshable: ClassVar[bool] = True  #: whether a full refresh can make its rows once more
-    _LISTS: ClassVar = ("unique_key", "merge_update_columns", "merge_exclude_columns")
+    _LISTS: ClassVar = (
+        *("unique_key", "merge_update_columns", "merge_exclude_columns"),
+        "incremental_predicates",
+    )
 
     @classmethod
     def of(cls, config: Config) -> Incremental:

@@ -199,6 +199,7 @@ class Config:
     # What a merge writes of a row whose key is there: these columns, or all but those; () for all.
     merge_update_columns: tuple[str, ...] = ()
     merge_exclude_columns: tuple[str, ...] = ()
+    incremental_predicates: tuple[str, ...] = ()  #: which rows of a key are replaced
     since: SinceConfig | None = None
     on_schema_change: str = "fail"
     on_code_change: str = "warn"  #: of the rows that are there: warn | keep | full_refresh

@@ -259,6 +259,7 @@ _INCREMENTAL: dict[str, Reader] = {
     "unique_key": fields.words,
     "merge_update_columns": fields.words,
     "merge_exclude_columns": fields.words,
+    "incremental_predicates": fields.words,
     "since": since,
     "on_schema_change": fields.OneOf(*ON_SCHEMA_CHANGE),
     "on_code_change": fields.OneOf(*ON_CODE_CHANGE),

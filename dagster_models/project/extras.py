@@ -249,6 +249,7 @@ def refused(step: Step, target: Target | None) -> Iterator[Problem]:
         ("comments", "persist_docs", bool(config.persist_docs)),
         ("merge_columns", "merge_update_columns", bool(config.merge_update_columns)),
         ("merge_columns", "merge_exclude_columns", bool(config.merge_exclude_columns)),
+        ("predicates", "incremental_predicates", bool(config.incremental_predicates)),
     ):
         if used and lack in lacks and target is not None:
             word = key + (f": {config.materialized}" if key == "materialized" else "")

@@ -12,18 +12,20 @@ from dagster_models.core.materializations import is_custom
 from dagster_models.core.model import Config, Key, Location, Step
 from dagster_models.core.since import begin_misfit, lookback_misfit
 from dagster_models.core.tasks import RESERVED
+from dagster_models.errors import Problem, SqlSyntaxError
 from dagster_models.project import contract, copied, ephemeral, function, snapshot
 from dagster_models.project.config import STRATEGIES, Values
 from dagster_models.project.extras import clashing_exports, idle_extras, wrong_columns
 from dagster_models.project.problems import Report, place_of, problem
 from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.sql.parsed import Placeholder
+from dagster_models.sql.predicates import predicate_of_rows
 from dagster_models.util.nearest import suggest
 
 #: The keys that only incremental models have.
 KEYS = (
     *("strategy", "incremental_strategy", "unique_key", "since"),
-    *("merge_update_columns", "merge_exclude_columns"),
+    *("merge_update_columns", "merge_exclude_columns", "incremental_predicates"),
     *("on_schema_change", "on_code_change", "full_refresh", "partitions", "batch"),
 )
 _KEYS_OF = {
@@ -162,9 +164,31 @@ def _contradictions_of_merge(config: Config, strategy: str) -> Iterator[tuple[st
             if name.lower() in keys:
                 fix = "Delete it there: a merge never changes a key."
                 yield f"`{name}` of merge_exclude_columns is a key", key, fix
+    if config.incremental_predicates and strategy not in _KEYED:
+        what = f"the strategy {strategy} does not use incremental_predicates"
+        yield what, "incremental_predicates", "Set `strategy: merge` or `delete+insert`."
     if config.merge_update_columns and config.merge_exclude_columns:
         what = "merge_update_columns names what is written, and merge_exclude_columns what is not"
         yield what, "merge_exclude_columns", "Delete one of them."
+
+
+def wrong_predicates(step: Step, dialect: str) -> Iterator[Problem]:
+    """What is no condition on a row of the table and the new one, or none that the build can ask.
+
+    Of a new row, delete+insert knows the key alone, and a merge of some columns has put the table's
+    values into the others.
+    """
+    config = step.config
+    if not (incremental(step) and config.incremental_predicates):
+        return
+    place = place_of("incremental_predicates", step)
+    whole = strategy_of(step) == "merge"
+    whole = whole and not (config.merge_update_columns or config.merge_exclude_columns)
+    for text in config.incremental_predicates:
+        try:
+            predicate_of_rows(text, dialect, of_new_row=whole)
+        except SqlSyntaxError as error:
+            yield problem(f"`incremental_predicates`: `{text}`: {error.what}", place, error.fix)
 
 
 def _check_strategy(step: Step, header: YamlNode, report: Report) -> None:
@@ -272,7 +296,11 @@ def _wrong_columns(step: Step) -> Iterator[tuple[str, str, str, str]]:
     """(key of the header, what is wrong, fix, severity)"""
     config, schema = step.config, step.trace.schema
     names = [name for name, _ in schema.columns]
-    wanted = {"unique_key": config.unique_key}
+    wanted = {
+        "unique_key": config.unique_key,
+        "merge_update_columns": config.merge_update_columns,
+        "merge_exclude_columns": config.merge_exclude_columns,
+    }
     if config.since is not None:
         wanted["since"] = (config.since.column,)
     for key, columns in wanted.items() if schema.closed else ():

@@ -16,9 +16,13 @@ def refuse_kind(target: TargetType, how: Materialization, known: tuple[type, ...
         word = type(how).__name__.lower()
         why = target.lacks.get(word, "it is not known here")
         raise WarehouseError(ErrorKind.UNSUPPORTED, f"`materialized: {word}`: {why}")
-    for key in ("merge_update_columns", "merge_exclude_columns"):
-        if "merge_columns" in target.lacks and getattr(how, key, None):
-            what = f"`{key}`: {target.lacks['merge_columns']}"
+    for key, lack in (
+        ("merge_update_columns", "merge_columns"),
+        ("merge_exclude_columns", "merge_columns"),
+        ("incremental_predicates", "predicates"),
+    ):
+        if lack in target.lacks and getattr(how, key, None):
+            what = f"`{key}`: {target.lacks[lack]}"
             raise WarehouseError(ErrorKind.UNSUPPORTED, what)
 
 

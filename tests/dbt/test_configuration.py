@@ -151,6 +151,24 @@ def test_the_columns_that_a_merge_writes(tmp_path: Path, given: Any, written: An
     assert "means nothing to the strategy delete+insert" in other.remarks[0].what
 
 
+@pytest.mark.parametrize("key", ["incremental_predicates", "predicates"])
+@pytest.mark.parametrize(
+    ("config", "written"),
+    [
+        ({}, ["day > 1", "DBT_INTERNAL_DEST.x > 2"]),
+        ({"incremental_strategy": "merge"}, ["DBT_INTERNAL_SOURCE.day > DBT_INTERNAL_DEST.day"]),
+    ],
+)
+def test_the_rows_that_a_build_replaces(
+    tmp_path: Path, key: str, config: Any, written: list[str]
+) -> None:
+    keyed = {**INCREMENTAL, "unique_key": "id", **config}
+    found = header(tmp_path, config={**keyed, key: written})
+    assert (found.values["incremental_predicates"], found.remarks) == (written, [])
+    found = header(tmp_path, config={**keyed, key: written[0]})
+    assert found.values["incremental_predicates"] == written[:1]
+
+
 @pytest.mark.parametrize(
     ("config", "why"),
     [
@@ -182,8 +200,17 @@ def test_what_would_make_other_rows_is_refused(tmp_path: Path, config: Any, why:
         ({"materialized": "materialized_view"}, "which each build replaces", Weight.NOTE),
         ({"grants": {"select": ["bi"]}}, "DuckDB has no roles", Weight.NOTE),
         (
-            {**INCREMENTAL, "unique_key": "id", "incremental_predicates": ["day > 1"]},
-            "all rows of the table are looked at",
+            {**INCREMENTAL, "unique_key": "id", "incremental_predicates": ["dynamic_range"]},
+            "a name that a macro of the project may read, and no condition: all rows of the table",
+            Weight.DIFFERS,
+        ),
+        (
+            {
+                **INCREMENTAL,
+                "unique_key": "id",
+                "predicates": "DBT_INTERNAL_SOURCE.day > DBT_INTERNAL_DEST.day",
+            },
+            "it asks for the new row: all rows of the table",
             Weight.DIFFERS,
         ),
     ],

@@ -260,12 +260,68 @@ def test_a_merge_that_is_to_write_the_key_only_changes_nothing(
 def test_a_column_of_a_merge_that_the_query_lacks_is_refused(
     session: WarehouseSession, build: Build
 ) -> None:
+    """Also by the first build, which merges nothing."""
     how = Incremental("merge", ("k",), merge_update_columns=("w",))
-    assert build("select 1 as k, 2 as v", how).error is None  # the first build inserts all
-    error = build("select 1 as k, 3 as v", how).error
+    expected = "merge_update_columns: the query has no column `w`"
+    error = build("select 1 as k, 2 as v", how).error
     assert error is not None
-    assert "merge_update_columns: the query has no column `w`" in error.message
+    assert expected in error.message
+    assert build("select 1 as k, 2 as w", how).error is None
+    error = build("select 1 as k, 3 as v", replace(how, on_schema_change="ignore")).error
+    assert error is not None
+    assert expected in error.message
     assert rows(session) == [(1, 2)]
+
+
+@pytest.mark.parametrize("strategy", ["merge", "delete+insert"])
+def test_a_row_that_does_not_meet_the_predicates_is_left(
+    session: WarehouseSession, build: Build, strategy: str
+) -> None:
+    """So its key is there twice, as in dbt. The row of key 4 meets one of both, and v is NULL in
+    the row of key 5, for which nobody can say that it meets them."""
+    how = Incremental(strategy, ("k",), incremental_predicates=("t.k != 2 -- a", "t.v < 40"))
+    left: list[Row] = [(2, "b", 2), (4, "d", 40), (5, "e", None)]
+    assert build(values((1, "a", 1), *left), how).error is None
+    new: list[Row] = [(1, "A", 10), (2, "B", 20), (3, "C", 30), (4, "D", 1), (5, "E", 2)]
+    assert build(values(*new), how).error is None
+    assert rows(session) == sorted([*new, *left], key=str)
+    assert build(values((2, "x", 3), (3, "c", 3)), how).error is None
+    assert session.query("select count(*) from s.t where k = 2")[1] == [(3,)]
+    assert session.query("select l from s.t where k = 3")[1] == [("c",)]
+
+
+def test_a_predicate_of_a_merge_may_ask_for_the_new_row(
+    session: WarehouseSession, build: Build
+) -> None:
+    how = Incremental("merge", ("k",), incremental_predicates=("n.v > t.v",))
+    assert build(values((1, "a", 5), (2, "b", 5)), how).error is None
+    outcome = build(values((1, "c", 6), (2, "d", 4)), how)
+    assert outcome.error is None
+    assert rows(session) == [(1, "c", 6), (2, "b", 5), (2, "d", 4)]
+    assert outcome.changes is not None
+    assert (outcome.changes.inserted, outcome.changes.updated) == (1, 1)
+
+
+def test_a_merge_refuses_two_rows_of_one_key_that_meet_the_predicates(
+    session: WarehouseSession, build: Build
+) -> None:
+    how = Incremental("merge", ("k",), incremental_predicates=("t.v > 1",))
+    assert build(values((1, "a", 1), (2, "b", 2)), how).error is None
+    assert build(values((1, "a", 3)), how).error is None  # twice by now, and one meets it
+    assert build(values((1, "a", 4)), how).error is None
+    session.execute("update s.t set v = 2 where v = 1")
+    error = build(values((1, "a", 5)), how).error
+    assert error is not None
+    assert error.name == "KeysOfTable"
+
+
+def test_a_predicate_that_the_warehouse_does_not_understand_fails_the_first_build(
+    session: WarehouseSession, build: Build
+) -> None:
+    how = Incremental("merge", ("k",), incremental_predicates=("t.nope > 1",))
+    error = build(values((1, "a", 1)), how).error
+    assert error is not None
+    assert "nope" in error.message
 
 
 def test_a_table_of_keys_only(session: WarehouseSession, build: Build) -> None:

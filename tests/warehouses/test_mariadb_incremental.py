@@ -185,8 +185,12 @@ def test_rows_of_other_tables_do_not_change_along(session: MariaSession, build: 
     assert session.query("select k, v from s.child")[1] == [(1, 1)]
 
 
-@pytest.mark.parametrize("key", ["merge_update_columns", "merge_exclude_columns"])
-def test_a_merge_of_some_columns_is_refused(session: MariaSession, build: Build, key: str) -> None:
+@pytest.mark.parametrize(
+    "key", ["merge_update_columns", "merge_exclude_columns", "incremental_predicates"]
+)
+def test_a_merge_of_some_columns_or_rows_is_refused(
+    session: MariaSession, build: Build, key: str
+) -> None:
     """A run may choose this target after the load."""
     build("select 1 as k, 1 as v, 1 as w", MERGE)
     error = build("select 1 as k, 2 as v, 2 as w", replace(MERGE, **{key: ("w",)})).error

@@ -238,6 +238,9 @@ LACKING = {
     "merge_columns": replace(
         TASK, materialization=Incremental("merge", ("n",), merge_exclude_columns=("v",))
     ),
+    "predicates": replace(
+        TASK, materialization=Incremental("merge", ("n",), incremental_predicates=("t.n > 1",))
+    ),
 }
 
 

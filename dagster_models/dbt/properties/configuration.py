@@ -56,7 +56,7 @@ def header_of(
         what = f"`materialized: {node.materialized}` is a table, which each build replaces"
         header.remark(what, Weight.DIFFERS if node.materialized == "external" else Weight.NOTE)
     if kind == "incremental":
-        incremental.incremental_keys(header, manifest.adapter_type)
+        incremental.incremental_keys(header, manifest.adapter_type, dialect)
     elif kind == "snapshot":
         snapshots.snapshot_keys(header)
     relation_keys(header, manifest, rendering, dialect)

@@ -10,6 +10,8 @@ from dagster_models.dbt.project.manifest import DbtNode
 from dagster_models.dbt.project.remarks import Weight
 from dagster_models.dbt.properties.columns_of_key import columns_of_key
 from dagster_models.dbt.properties.header import ImportedHeader
+from dagster_models.errors import SqlSyntaxError
+from dagster_models.sql.predicates import predicate_of_rows
 
 #: What an adapter does with a unique_key if no strategy is given.
 _DEFAULTS = {
@@ -28,17 +30,19 @@ _OTHER_MERGES = (
     *("merge_clauses", "merge_on_using_columns", "merge_update_condition"),
     *("merge_insert_condition", "merge_update_set_expressions"),
 )
+_SOME_COLUMNS = ("merge_update_columns", "merge_exclude_columns")
 _EVERY = ("hour", "day", "month")
 #: The keys of dbt that are read here.
 KEYS = (
     *("incremental_strategy", "unique_key", "on_schema_change", "full_refresh"),
-    *("incremental_predicates", "predicates", "merge_update_columns", "merge_exclude_columns"),
+    *("incremental_predicates", "predicates"),
+    *_SOME_COLUMNS,
     *_OTHER_MERGES,
     *("event_time", "batch_size", "lookback", "begin", "concurrent_batches"),
 )
 
 
-def incremental_keys(header: ImportedHeader, adapter: str) -> None:
+def incremental_keys(header: ImportedHeader, adapter: str, dialect: str) -> None:
     strategy = str(header.setting("incremental_strategy") or "default").lower()
     if isinstance(header.setting("full_refresh"), bool):
         header.values["full_refresh"] = header.setting("full_refresh")
@@ -49,7 +53,7 @@ def incremental_keys(header: ImportedHeader, adapter: str) -> None:
     elif strategy == "insert_overwrite":
         _insert_overwrite(header)
     else:
-        _keyed(header, adapter)
+        _keyed(header, adapter, dialect)
 
 
 def strategy_of(node: DbtNode, adapter: str) -> tuple[str | None, tuple[str, ...]]:
@@ -64,7 +68,7 @@ def strategy_of(node: DbtNode, adapter: str) -> tuple[str | None, tuple[str, ...
     return (ours, key) if key and ours != "append" else ("append", ())
 
 
-def _keyed(header: ImportedHeader, adapter: str) -> None:
+def _keyed(header: ImportedHeader, adapter: str, dialect: str) -> None:
     key, is_expression = columns_of_key(header.setting("unique_key"))
     if key is None:
         header.refused.append(f"the unique_key {header.setting('unique_key')!r} is an expression")
@@ -78,16 +82,16 @@ def _keyed(header: ImportedHeader, adapter: str) -> None:
     header.values["strategy"] = ours
     if used:
         header.values["unique_key"] = used[0] if len(used) == 1 else list(used)
-        _narrowed(header, ours, used)
+        _narrowed(header, ours, used, dialect)
     elif key:
         header.remark("the strategy append does not use the unique_key", Weight.NOTE)
     if is_expression and used:
         header.remark(f"the unique_key joins columns, and is {list(key)} here", Weight.NOTE)
 
 
-def _narrowed(header: ImportedHeader, strategy: str, used: Sequence[str]) -> None:
+def _narrowed(header: ImportedHeader, strategy: str, used: Sequence[str], dialect: str) -> None:
     """What narrows the rows or the columns that a strategy writes, or is another merge."""
-    for name in ("merge_update_columns", "merge_exclude_columns", *_OTHER_MERGES):
+    for name in (*_SOME_COLUMNS, *_OTHER_MERGES):
         given = header.setting(name)
         if strategy == "merge" and given and name in _OTHER_MERGES:
             what = "a merge here updates the rows of a key, and adds all others"
@@ -104,8 +108,26 @@ def _narrowed(header: ImportedHeader, strategy: str, used: Sequence[str]) -> Non
             header.remark(f"`{name}` means nothing to the strategy {strategy}", Weight.NOTE)
     for name in ("incremental_predicates", "predicates"):
         if given := header.setting(name):
-            what = f"`{name}: {given}`: all rows of the table are looked at for a key"
-            header.remark(what, Weight.DIFFERS)
+            listed = [given] if isinstance(given, str) else list(map(str, given))
+            whole = strategy == "merge" and not header.values.keys() & set(_SOME_COLUMNS)
+            if why := _wrong_predicate(listed, dialect, whole):
+                what = f"`{name}: {given}`: {why}: all rows of the table are looked at for a key"
+                header.remark(what, Weight.DIFFERS)
+            else:
+                header.values["incremental_predicates"] = listed
+            return
+
+
+def _wrong_predicate(predicates: Sequence[str], dialect: str, whole: bool) -> str:
+    """Why the first one that cannot be one of a build here cannot; "" if all can."""
+    for it in predicates:
+        if it.isidentifier():
+            return f"`{it}` is a name that a macro of the project may read, and no condition"
+        try:
+            predicate_of_rows(it, dialect, of_new_row=whole)
+        except SqlSyntaxError as error:
+            return error.what
+    return ""
 
 
 def _insert_overwrite(header: ImportedHeader) -> None:

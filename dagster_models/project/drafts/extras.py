@@ -18,6 +18,7 @@ from dagster_models.project.drafts.step import (
     warn_of_placeholder,
 )
 from dagster_models.project.extras import comments, refused
+from dagster_models.project.incremental import wrong_predicates
 from dagster_models.project.problems import problem
 from dagster_models.project.runner import wrong_runner
 from dagster_models.sql.canonical import canonical, version_of
@@ -32,7 +33,8 @@ def with_extras(draft: Draft, context: DraftContext) -> Draft:
     step = draft.step
     config = step.config
     target = context.settings.targets.get(context.settings.default_target)
-    for found in (*refused(step, target), *wrong_runner(step, target)):
+    wrong = wrong_predicates(step, context.settings.dialect)
+    for found in (*refused(step, target), *wrong_runner(step, target), *wrong):
         context.report(found)
     more = (config.grants, config.indexes, config.persist_docs, config.export)
     if not (_statements(config) or any(more)):  # nearly every step

@@ -136,5 +136,6 @@ MARIADB = TargetType(
         "index_types": "InnoDB has one type of index (BTREE)",
         "comments": "the comment of a table is the mark of its publication",
         "merge_columns": "a merge writes whole rows here",
+        "predicates": "all rows of a key are replaced here",
     },
 )

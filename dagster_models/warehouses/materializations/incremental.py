@@ -17,7 +17,7 @@ from dagster_models.core.materializations import UNRECORDED, Incremental, Readin
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import SINCE, Content, Query
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.warehouses.base import Staged, quote
+from dagster_models.warehouses.base import Staged, quote, quoted
 from dagster_models.warehouses.materializations.columns import columns_named, columns_of_table, fit
 from dagster_models.warehouses.materializations.hooks import Asking, Hooks, RelationKind
 from dagster_models.warehouses.materializations.keys import (
@@ -25,14 +25,23 @@ from dagster_models.warehouses.materializations.keys import (
     refuse_keys_of_table,
 )
 from dagster_models.warehouses.materializations.merge import merge
-from dagster_models.warehouses.materializations.merge_columns import keep, kept_columns
+from dagster_models.warehouses.materializations.merge_columns import (
+    keep,
+    kept_columns,
+    named_columns,
+)
 from dagster_models.warehouses.materializations.partitioned import (
     build_windows,
     fill_in_whole,
 )
 from dagster_models.warehouses.materializations.since import refuse_misfit, value_of_since
 from dagster_models.warehouses.materializations.window_queries import WindowQueries
-from dagster_models.warehouses.materializations.write import Write, refuse_lost_rows, rows_of
+from dagster_models.warehouses.materializations.write import (
+    Write,
+    narrowed,
+    refuse_lost_rows,
+    rows_of,
+)
 
 
 def build(session: Hooks, relation: Relation, how: Incremental, content: Content) -> Staged:
@@ -77,6 +86,8 @@ def _built(
     if whole and not how.columns:
         rows = session.replace_table(relation, content)
         refuse_bad_keys(session, relation, how)
+        named_columns(session, relation, how)
+        refuse_wrong_predicates(session, relation, how)
         refuse_misfit(session, relation, how.since)
         replaced = None if found == "table" else 0
         left: tuple[int | None, int | None] = None, None
@@ -88,7 +99,8 @@ def _built(
     # A key that is added to the table would never meet its old rows, and would double them.
     there = session.columns(relation)
     keys = columns_of_table(there, relation, how.unique_key, "unique_key")
-    if how.strategy == "merge" and not any(it.changes and not differs(it, how) for it in last):
+    seen_to = any(it.changes and not differs(it, how) for it in last)
+    if how.strategy == "merge" and not seen_to and not how.incremental_predicates:
         refuse_keys_of_table(session, relation, keys)
     columns = fit(session, relation, how, of_python=not isinstance(content, Query), there=there)
     keys = columns_named(session.columns(session.staging), how.unique_key)
@@ -96,7 +108,8 @@ def _built(
         deletes = how.strategy == "delete+insert"
         updates = [] if deletes else [column for column in columns if column not in keys]
         session.refuse_effects(relation, deletes=deletes, updates=updates)
-    write = Write(relation, session.staging, staged, tuple(columns), tuple(keys))
+    names = tuple(columns), tuple(keys)
+    write = Write(relation, session.staging, staged, *names, how.incremental_predicates)
     if kept := kept_columns(session, how, columns, keys):
         keep(session, write, kept)
     changes = _WRITE[how.strategy](session, write)
@@ -144,6 +157,15 @@ def noted(staged: Staged, how: Incremental, last: Sequence[Commit]) -> Staged:
     """With a note of rows that older code has made, where ``on_code_change`` asks for it."""
     changed = [it for it in last if differs(it, how)] if how.on_code_change == "warn" else []
     return replace(staged, notes=tuple(_of_older_code(it, how) for it in changed))
+
+
+def refuse_wrong_predicates(session: Hooks, relation: Relation, how: Incremental) -> None:
+    """Raise WarehouseError for predicates that the warehouse does not understand. The first build
+    asks this, which replaces no row: else the mistake would show in the next night."""
+    if how.incremental_predicates:
+        table = quoted(relation)
+        met = narrowed(how.incremental_predicates)
+        session.rows(f"SELECT 1 FROM {table} AS t, {table} AS n WHERE 1 = 0{met}")
 
 
 def differs(last: Commit, how: Incremental) -> bool:
@@ -195,7 +217,7 @@ def _delete_and_insert(session: Hooks, it: Write) -> Changes:
     keys = ", ".join(map(quote, it.keys))
     deleted = session.change(
         f"DELETE FROM {it.table} AS t USING (SELECT DISTINCT {keys} FROM {it.new}) AS n"
-        f" WHERE {it.same_key}"
+        f" WHERE {it.meets}"
     )
     return Changes("", None, session.change(it.insert()), 0, deleted)
 

@@ -60,7 +60,7 @@ def _rewrite(session: Hooks, it: Write, differs: str) -> Changes:
     found = quoted(_found(it))
     met = session.change(
         f"CREATE TEMPORARY TABLE {found} AS SELECT n.rowid AS given, t.rowid AS known,"
-        f" {differs} AS differs FROM {it.new} AS n JOIN {it.table} AS t ON {it.same_key}"
+        f" {differs} AS differs FROM {it.new} AS n JOIN {it.table} AS t ON {it.meets}"
     )
     keys, updated = session.rows(
         f"SELECT count(DISTINCT given), count(*) FILTER (differs) FROM {found}"
@@ -89,7 +89,7 @@ def _update(session: Hooks, it: Write, rest: Sequence[str], how: Merging) -> Cha
         listed.append(f"{' OR '.join(it.condition for it in how.unwritten)} AS {_UNWRITTEN}")
     there = session.change(
         f"CREATE TEMPORARY TABLE {found} AS SELECT {', '.join(listed)}"
-        f" FROM {it.new} AS n JOIN {it.table} AS t ON {it.same_key}"
+        f" FROM {it.new} AS n JOIN {it.table} AS t ON {it.meets}"
     )
     respelled = bool(how.respelled) and _counted(session, it, _RESPELLED) > 0
     if respelled:
@@ -102,12 +102,12 @@ def _update(session: Hooks, it: Write, rest: Sequence[str], how: Merging) -> Cha
         which = how.changes if respelled else how.differs
         updated = session.change(
             f"UPDATE {it.table} AS t SET {written} FROM {it.new} AS n"
-            f" WHERE {it.same_key} AND ({which}){_by_address(session, it, address)}"
+            f" WHERE {it.meets} AND ({which}){_by_address(session, it, address)}"
         )
     if respelled:
         _refuse_equal(session, it, [*map(quote, it.keys)], how.respelled)
-    known = it.table if address is None else found
-    unknown = f" WHERE NOT EXISTS (SELECT 1 FROM {known} AS t WHERE {it.same_key})"
+    known, met = (it.table, it.meets) if address is None else (found, it.same_key)
+    unknown = f" WHERE NOT EXISTS (SELECT 1 FROM {known} AS t WHERE {met})"
     inserted = session.change(it.insert(unknown))
     if address is None or there + inserted != it.count:
         refuse_keys_of_table(session, it.relation, it.keys, among=_found(it))
@@ -125,7 +125,7 @@ def _write_others(session: Hooks, it: Write, columns: Sequence[Unwritten]) -> No
         if left.meanwhile:
             session.change(
                 f"UPDATE {it.table} AS t SET {left.column} = {left.meanwhile} FROM {it.new} AS n"
-                f" WHERE {it.same_key} AND {left.condition}"
+                f" WHERE {it.meets} AND {left.condition}"
             )
         else:
             _refuse_equal(session, it, [left.column], left.condition)
@@ -136,7 +136,7 @@ def _refuse_equal(session: Hooks, it: Write, columns: Sequence[str], condition: 
     *columns* are quoted."""
     shown = ", ".join(f"CAST({row}.{name} AS VARCHAR)" for row in "nt" for name in columns)
     left = session.rows(
-        f"SELECT {shown} FROM {it.new} AS n JOIN {it.table} AS t ON {it.same_key}"
+        f"SELECT {shown} FROM {it.new} AS n JOIN {it.table} AS t ON {it.meets}"
         f" WHERE {condition} LIMIT 1"
     )
     if left:

@@ -18,15 +18,25 @@ def insert(table: Relation, staged: Relation, columns: Sequence[str]) -> str:
     return f"INSERT INTO {quoted(table)} ({listed}) SELECT {given} FROM {quoted(staged)} AS n"
 
 
+def narrowed(predicates: Sequence[str]) -> str:
+    """What narrows a condition to the rows that meet all of these; one may end in a comment."""
+    return "".join(f" AND (\n{it}\n)" for it in predicates)
+
+
 @dataclass(frozen=True, slots=True)
 class Write:
-    """What the statements that write the staged rows, ``count`` of them, are made of."""
+    """What the statements that write the staged rows, ``count`` of them, are made of.
+
+    ``predicates``: conditions on a row `t` of the table and a new row `n`. A row that does not meet
+    them is left as it is, whatever its key.
+    """
 
     relation: Relation
     staged: Relation
     count: int
     columns: tuple[str, ...]
     keys: tuple[str, ...]
+    predicates: tuple[str, ...] = ()
 
     @property
     def table(self) -> str:
@@ -39,6 +49,11 @@ class Write:
     @property
     def same_key(self) -> str:
         return " AND ".join(f"t.{key} = n.{key}" for key in map(quote, self.keys))
+
+    @property
+    def meets(self) -> str:
+        """Whether a new row stands for a row of the table."""
+        return self.same_key + narrowed(self.predicates)
 
     def insert(self, which: str = "") -> str:
         return insert(self.relation, self.staged, self.columns) + which

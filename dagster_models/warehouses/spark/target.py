@@ -123,5 +123,6 @@ SPARK = TargetType(
         "grants": "the location is a folder, and whoever can read it can read all of it",
         "indexes": "Delta has no indexes",
         "merge_columns": "a merge writes whole rows here",
+        "predicates": "all rows of a key are replaced here",
     },
 )

@@ -1,0 +1,57 @@
+"""What narrows the rows of a table that new rows replace: `incremental_predicates`, as in dbt.
+
+A predicate is a condition on a row of the table and the new row of the same key. dbt calls the two
+DBT_INTERNAL_DEST and DBT_INTERNAL_SOURCE; a column without either is the table's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlglot import exp
+
+from dagster_models.sql.statements import refuse_other_than_condition
+from dagster_models.sql.tokens import TokenizedText
+
+#: dbt's names -> the row of the table, and the new row. The second one is dbt-duckdb's.
+_ROWS = {"dbt_internal_dest": "t", "dbt_incremental_target": "t", "dbt_internal_source": "n"}
+_HEAD, _TAIL = "select 1 where (\n", "\n)"
+#: What is no value of the two rows.
+_OTHERS = (exp.Query, exp.AggFunc, exp.Window, exp.Placeholder, exp.Parameter)
+
+
+def predicate_of_rows(predicate: str, dialect: str, *, of_new_row: bool = True) -> str:
+    """The predicate with `t` for the row of the table and `n` for the new one.
+
+    ``of_new_row``: whether it may name the new row. Raises SqlSyntaxError for a text that is no
+    condition on the rows that it may name.
+    """
+    refuse_other_than_condition(predicate, dialect)
+    source = TokenizedText(f"{_HEAD}{predicate}{_TAIL}", dialect)
+    (tree,) = source.statements()
+    where = tree.args["where"]
+    for node in where.walk():
+        if isinstance(node, _OTHERS):
+            what = "a predicate compares a row of the table with a new one, and nothing else"
+            raise source.error(what, len(_HEAD), "Write a condition on columns.")
+    text = source.text
+    for start, end, row in sorted(_edits(source, where.find_all(exp.Column)), reverse=True):
+        if row == "n" and not of_new_row:
+            fix = "Compare columns of the table. Only a merge of all columns knows the new row."
+            raise source.error("it asks for the new row", start, fix)
+        text = f"{text[:start]}{row}{text[end:]}"
+    return text[len(_HEAD) : -len(_TAIL)]
+
+
+def _edits(source: TokenizedText, columns: Iterator[exp.Column]) -> Iterator[tuple[int, int, str]]:
+    """(start, end, what stands there instead) for each column."""
+    for column in columns:
+        first = column.parts[0]
+        start = first.meta["start"]
+        if len(column.parts) == 1:
+            yield start, start, "t."
+        elif row := _ROWS.get(first.name.lower()):
+            yield start, first.meta["end"] + 1, row
+        else:
+            fix = "Write the column alone, or behind DBT_INTERNAL_DEST or DBT_INTERNAL_SOURCE."
+            raise source.error(f"`{first.name}` is no row of a predicate", start, fix)
