@@ -21,9 +21,10 @@ from dagster_models.dbt.report import ImportReport, ReportedModel
 from dagster_models.dbt.text.model_text import ModelText, Way, model_text
 from dagster_models.dbt.text.part_texts import PartTexts
 from dagster_models.dbt.text.placeholders import Placeholders
+from dagster_models.dbt.text.python_text import MODULE, MODULE_TEXT, uses_session
 from dagster_models.dbt.text.renderer import Renderer
 from dagster_models.dbt.text.target import target_values
-from dagster_models.dbt.yaml_text import with_header, yaml_text
+from dagster_models.dbt.yaml_text import with_docstring, with_header, yaml_text
 from dagster_models.project.first_project import DEFINITIONS
 from dagster_models.project.settings import PROJECT_FILE
 from dagster_models.util.plain_names import plain_name
@@ -41,8 +42,14 @@ _EXPOSURES = "exposures"
 #: The tag that Dagster shows of a model with partitions.
 _PARTITIONS = "dagster_models/partitions"
 _SOURCES = "models/sources.yaml"
+_OTHER_SESSION = (
+    "its session is a DuckDB in memory, which has no tables but those of dbt.ref and dbt.source"
+)
 _OTHER_DATABASE = "a step of another database has its name, so it is in the schema"
-_STUB = "select null as not_imported\n"
+_STUBS = {
+    ".sql": "select null as not_imported\n",
+    ".py": "def model(warehouse):\n    raise NotImplementedError\n",
+}
 _DEFINITIONS = """\
 from pathlib import Path
 
@@ -76,7 +83,8 @@ class Imported:
 
     def stubbed(self) -> dict[str, str | bytes]:
         """The files, with something to read in place of each model that is disabled."""
-        return self.files | {it.path: _STUB for it in self.report.models if it.disabled}
+        disabled = [it.path for it in self.report.models if it.disabled]
+        return self.files | {path: _STUBS[Path(path).suffix] for path in disabled}
 
 
 #: What keeps files from being loaded: their paths and texts -> path -> the error.
@@ -191,7 +199,12 @@ class _Importing:
             Remark(it, f"{_OTHER_DATABASE} `{schema}`", Weight.DIFFERS)
             for it, schema in self.apart.items()
         ]
-        named = (*renamed(manifest, self.names), *of_databases)
+        of_python = [
+            Remark(it.unique_id, _OTHER_SESSION, Weight.DIFFERS)
+            for it in self.nodes
+            if it.language == "python" and it.unique_id not in lost and uses_session(it)
+        ]
+        named = (*renamed(manifest, self.names), *of_databases, *of_python)
         for remark in (*self.beside.remarks, *of_seeds, *named):
             self.remarks[remark.of].append(remark)
         for seed in left_out:
@@ -239,7 +252,9 @@ class _Importing:
         if disabled:
             self._disabled(node, path, why)
         else:
-            self.files[path] = with_header("@model", self._header(node, text), text.sql)
+            self.files[path] = _written(path, self._header(node, text), text.sql)
+            if path.endswith(".py"):
+                self.files[MODULE] = MODULE_TEXT
         remarks = tuple((it.weight.value, it.what) for it in self.remarks[node.unique_id])
         self.models.append(
             ReportedModel(node.unique_id, path, text.way, why, text.frozen, remarks, disabled)
@@ -247,14 +262,13 @@ class _Importing:
 
     def _disabled(self, node: DbtNode, path: str, why: str) -> None:
         """A model that waits for a hand, with dbt's text beside it."""
-        suffix = "py" if node.language == "python" else "sql"
-        original = f"{Path(path).with_suffix('')}.{suffix}.dbt"
+        original = f"{path}.dbt"
         plain = re.sub(r"\{+%?|%?\}+", "", why)  # the load would take it for Jinja
         header = {
             "enabled": False,
             "description": f"Not imported from dbt: {plain}. Its text is in {Path(original).name}.",
         }
-        self.files[path] = with_header("@model", header, _STUB)
+        self.files[path] = _written(path, header, _STUBS[Path(path).suffix])
         self.files[original] = node.raw_code
 
     def _header(self, node: DbtNode, text: ModelText) -> dict[str, Any]:
@@ -377,6 +391,13 @@ class _Importing:
             for folder in place.path.split("/")[1:-1]:
                 of = of.setdefault(folder, {})
             of[place.key.name] = values
+
+
+def _written(path: str, header: Mapping[str, Any], text: str) -> str:
+    """The file of a model."""
+    if path.endswith(".py"):
+        return with_docstring(header, text)
+    return with_header("@model", header, text)
 
 
 def _kind(path: str) -> str:

@@ -40,6 +40,12 @@ def with_header(word: str, values: Mapping[str, Any], sql: str) -> str:
     return f"/* {word}\n{yaml_text(values)}*/\n{sql}"
 
 
+def with_docstring(values: Mapping[str, Any], code: str) -> str:
+    """A file of Python with its header."""
+    text = yaml_text(values).replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    return f'"""\n@model\n{text}"""\n\n{code}'
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(it) for key, it in value.items()}

@@ -119,6 +119,14 @@ def test_empty_cells_and_the_word_null(tmp_path: Path) -> None:
     assert ours(tmp_path, of_agate) == [(1, None), (2, None), (3, "x")]
 
 
+@pytest.mark.parametrize("value", ["1", "0.5", "2024-01-02", "true", "2024-01-02 10:00:00"])
+def test_the_word_null_is_no_value_of_a_type_that_agate_guesses(tmp_path: Path, value: str) -> None:
+    """A number, a date and so on beside it: here such a cell would be an error of the build."""
+    seed = imported(tmp_path, f"id,x\n1,{value}\n2,null\n3, NULL\n", adapter="postgres")
+    assert seed.data == f"id,x\n1,{value}\n2,\n3,\n".encode()
+    assert "line 3, column x: dbt reads None" in seed.remarks[0].what
+
+
 def test_numbers_as_other_adapters_insert_them(tmp_path: Path) -> None:
     seed = imported(tmp_path, 'price,share\n"$1,000",50%\n2,\n', adapter="postgres")
     assert ours(tmp_path, seed) == [(1000, 50), (2, None)]

@@ -138,11 +138,12 @@ class NodeNames:
         folded = _folded(key)
         return folded in taken or self._relations[folded] > (folded == _relation_of(it))
 
-    def _place(self, it: DbtNode, folders: tuple[str, ...], suffix: str) -> StepPlace:
-        name, root = f"{file_name(it)}{suffix}", _ROOTS[it.kind]
+    def _place(self, it: DbtNode, folders: tuple[str, ...], number: str) -> StepPlace:
+        name, root = f"{file_name(it)}{number}", _ROOTS[it.kind]
         if it.unique_id in self._templates:
             root = root.replace("models", "models_jinja", 1)
-        path = PurePosixPath(root, *folders, f"{name}.{'csv' if it.kind == 'seed' else 'sql'}")
+        suffix = "csv" if it.kind == "seed" else "py" if it.language == "python" else "sql"
+        path = PurePosixPath(root, *folders, f"{name}.{suffix}")
         first = path.parts[1] if len(path.parts) > 2 else ""
         schema = first or (self.root_schema if it.kind == "model" else root)
         return StepPlace(Key(schema, name), str(path))

@@ -156,8 +156,9 @@ def _why_written(data: bytes, found: _Columns, delimiter: str, adapter: str) -> 
         is_duckdb = adapter == "duckdb"
         read = reader_of(type_, 3 if is_duckdb else None, "real" if is_duckdb else "double")
         for line, own, their in zip(table.lines, ours, theirs, strict=True):
-            plain = read(own.strip()) if read and own is not None else own
-            if (plain is None) != (their is None) or (read is None and own != their):
+            unreadable = read is not None and own is not None and read(own.strip()) is None
+            other = (own is None) != (their is None) or (read is None and own != their)
+            if unreadable or other:
                 return f"line {line}, column {name}: dbt reads {their!r}"
     return ""
 

@@ -12,6 +12,7 @@ from dagster_models.dbt.project.manifest import DbtNode
 from dagster_models.dbt.text.compiled import compiled_text
 from dagster_models.dbt.text.context import Seen
 from dagster_models.dbt.text.errors import NotImportable
+from dagster_models.dbt.text.python_text import python_text
 from dagster_models.dbt.text.regions import reads_as, with_regions, with_since
 from dagster_models.dbt.text.renderer import Renderer
 from dagster_models.dbt.text.source_text import NotPlain, source_text, with_variable_placeholders
@@ -43,8 +44,8 @@ class ModelText:
 
 def model_text(node: DbtNode, renderer: Renderer) -> ModelText:
     """The text of a model or snapshot, by the first way that there is."""
-    if node.language != "sql":
-        return ModelText(node.raw_code, Way.NONE, f"it is a model in {node.language}")
+    if node.language == "python":
+        return _python(node, renderer)
     reasons: list[str] = []
     for way in (_source, _rendered, _compiled):
         try:
@@ -55,6 +56,13 @@ def model_text(node: DbtNode, renderer: Renderer) -> ModelText:
             if str(error) not in reasons:
                 reasons.append(str(error))
     return ModelText(node.raw_code, Way.NONE, "; ".join(reasons))
+
+
+def _python(node: DbtNode, renderer: Renderer) -> ModelText:
+    try:
+        return ModelText(python_text(node, renderer), Way.SOURCE)
+    except (NotImportable, SqlSyntaxError) as error:
+        return ModelText(node.raw_code, Way.NONE, str(error))
 
 
 def _source(node: DbtNode, renderer: Renderer, why: str) -> ModelText:
