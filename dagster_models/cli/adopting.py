@@ -103,7 +103,9 @@ class _Adopting:
             return Adopted("replaced", f"nobody knows what {unknown} was built from")
         target_step = TargetStep(self.project, step, self.target)
         task = task_for(target_step, self.run_id, ADOPTED, known=self.known)
-        assert isinstance(task, BuildTask)  # an import makes no Python models
+        if not isinstance(task, BuildTask):
+            why = "it is a model in Python, whose columns nobody knows before it has run"
+            return Adopted("replaced" if is_replaced else "left", why)
         found = adopt(self.session, task)
         if is_replaced and found.state in ("adopted", "recorded"):
             (last,) = self.session.last_proofs([task.relation])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from dagster_models.dbt.kept_templates import KeptTemplates, kept_templates
+from dagster_models.dbt.model_files import disabled_files, model_file, stub
 from dagster_models.dbt.project.databases import schemas_apart
 from dagster_models.dbt.project.manifest import DbtNode, Manifest
 from dagster_models.dbt.project.names import NodeNames, renamed
@@ -24,7 +24,7 @@ from dagster_models.dbt.text.placeholders import Placeholders
 from dagster_models.dbt.text.python_text import MODULE, MODULE_TEXT, uses_session
 from dagster_models.dbt.text.renderer import Renderer
 from dagster_models.dbt.text.target import target_values
-from dagster_models.dbt.yaml_text import with_docstring, with_header, yaml_text
+from dagster_models.dbt.yaml_text import with_header, yaml_text
 from dagster_models.project.first_project import DEFINITIONS
 from dagster_models.project.settings import PROJECT_FILE
 from dagster_models.util.plain_names import plain_name
@@ -46,10 +46,6 @@ _OTHER_SESSION = (
     "its session is a DuckDB in memory, which has no tables but those of dbt.ref and dbt.source"
 )
 _OTHER_DATABASE = "a step of another database has its name, so it is in the schema"
-_STUBS = {
-    ".sql": "select null as not_imported\n",
-    ".py": "def model(warehouse):\n    raise NotImplementedError\n",
-}
 _DEFINITIONS = """\
 from pathlib import Path
 
@@ -83,8 +79,7 @@ class Imported:
 
     def stubbed(self) -> dict[str, str | bytes]:
         """The files, with something to read in place of each model that is disabled."""
-        disabled = [it.path for it in self.report.models if it.disabled]
-        return self.files | {path: _STUBS[Path(path).suffix] for path in disabled}
+        return self.files | {it.path: stub(it.path) for it in self.report.models if it.disabled}
 
 
 #: What keeps files from being loaded: their paths and texts -> path -> the error.
@@ -250,26 +245,15 @@ class _Importing:
         why = "; ".join(filter(None, (text.why, self.refused.get(node.unique_id))))
         disabled = text.way is Way.NONE or node.unique_id in self.refused
         if disabled:
-            self._disabled(node, path, why)
+            self.files |= disabled_files(node, path, why)
         else:
-            self.files[path] = _written(path, self._header(node, text), text.sql)
+            self.files[path] = model_file(path, self._header(node, text), text.sql)
             if path.endswith(".py"):
                 self.files[MODULE] = MODULE_TEXT
         remarks = tuple((it.weight.value, it.what) for it in self.remarks[node.unique_id])
         self.models.append(
             ReportedModel(node.unique_id, path, text.way, why, text.frozen, remarks, disabled)
         )
-
-    def _disabled(self, node: DbtNode, path: str, why: str) -> None:
-        """A model that waits for a hand, with dbt's text beside it."""
-        original = f"{path}.dbt"
-        plain = re.sub(r"\{+%?|%?\}+", "", why)  # the load would take it for Jinja
-        header = {
-            "enabled": False,
-            "description": f"Not imported from dbt: {plain}. Its text is in {Path(original).name}.",
-        }
-        self.files[path] = _written(path, header, _STUBS[Path(path).suffix])
-        self.files[original] = node.raw_code
 
     def _header(self, node: DbtNode, text: ModelText) -> dict[str, Any]:
         values = dict(self.beside.headers[node.unique_id].values)
@@ -391,13 +375,6 @@ class _Importing:
             for folder in place.path.split("/")[1:-1]:
                 of = of.setdefault(folder, {})
             of[place.key.name] = values
-
-
-def _written(path: str, header: Mapping[str, Any], text: str) -> str:
-    """The file of a model."""
-    if path.endswith(".py"):
-        return with_docstring(header, text)
-    return with_header("@model", header, text)
 
 
 def _kind(path: str) -> str:

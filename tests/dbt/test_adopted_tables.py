@@ -52,6 +52,12 @@ def test_the_report_says_what_was_adopted_and_what_was_left_and_why(
         step("other", raw_code=f"{query}, 2 as more", config=later),
         step("new", raw_code=query, config=later),
         step("kept", kind="snapshot", raw_code=query, config=SNAPSHOT),
+        step(
+            "python",
+            raw_code="def model(dbt, session):\n    return []\n",
+            language="python",
+            config=later,
+        ),
     )
     write_shop(folder, dbt_profile(system, "marts"), monkeypatch)
     assert main(["import-dbt", str(folder), "--adopt"]) == 1
@@ -71,6 +77,8 @@ def test_the_report_says_what_was_adopted_and_what_was_left_and_why(
             "marts.other": "left the table does not have `more` (INTEGER)",
             "marts.new": "missing",
             "marts.kept": "adopted",
+            "marts.python": "left it is a model in Python, whose columns nobody knows before it has"
+            " run",
         },
     )
     assert sql(system, "select * from marts.log, marts.other, marts.kept") == before

@@ -85,10 +85,7 @@ def _built(
         content = Query(content.sql.replace(SINCE, since or ""))
     if whole and not how.columns:
         rows = session.replace_table(relation, content)
-        refuse_bad_keys(session, relation, how)
-        named_columns(session, relation, how)
-        refuse_wrong_predicates(session, relation, how)
-        refuse_misfit(session, relation, how.since)
+        _refuse_misfits(session, relation, how)
         replaced = None if found == "table" else 0
         left: tuple[int | None, int | None] = None, None
         if how.partitioned:
@@ -99,9 +96,8 @@ def _built(
     # A key that is added to the table would never meet its old rows, and would double them.
     there = session.columns(relation)
     keys = columns_of_table(there, relation, how.unique_key, "unique_key")
-    seen_to = any(it.changes and not differs(it, how) for it in last)
-    if how.strategy == "merge" and not seen_to and not how.incremental_predicates:
-        refuse_keys_of_table(session, relation, keys)
+    if not any(it.changes and not differs(it, how) for it in last):
+        _refuse_keys(session, relation, how, keys)
     columns = fit(session, relation, how, of_python=not isinstance(content, Query), there=there)
     keys = columns_named(session.columns(session.staging), how.unique_key)
     if how.strategy in ("delete+insert", "merge"):
@@ -159,10 +155,20 @@ def noted(staged: Staged, how: Incremental, last: Sequence[Commit]) -> Staged:
     return replace(staged, notes=tuple(_of_older_code(it, how) for it in changed))
 
 
-def refuse_wrong_predicates(session: Hooks, relation: Relation, how: Incremental) -> None:
-    """Raise WarehouseError for predicates that the warehouse does not understand. The first build
-    asks this, which replaces no row: else the mistake would show in the next night."""
-    if how.incremental_predicates:
+def _refuse_keys(session: Hooks, relation: Relation, how: Incremental, keys: Sequence[str]) -> None:
+    """Raise WarehouseError for keys that a table which is merged into holds twice. With predicates
+    it may hold them so."""
+    if how.strategy == "merge" and not how.incremental_predicates:
+        refuse_keys_of_table(session, relation, keys)
+
+
+def _refuse_misfits(session: Hooks, relation: Relation, how: Incremental) -> None:
+    """Raise WarehouseError for what a whole table shows of the settings of later builds: else a
+    misspelled column would show in the next night."""
+    refuse_bad_keys(session, relation, how)
+    named_columns(session, relation, how)
+    refuse_misfit(session, relation, how.since)
+    if how.incremental_predicates:  # which the warehouse must understand
         table = quoted(relation)
         met = narrowed(how.incremental_predicates)
         session.rows(f"SELECT 1 FROM {table} AS t, {table} AS n WHERE 1 = 0{met}")
