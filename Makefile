@@ -79,7 +79,7 @@ conformance: setup ## ask every warehouse what it can do, and print the matrix o
 
 # Not in `dev`: Ray has 72 MB, and its tests need a minute for a cluster; moto, an object store, has 60 MB.
 $(VENV)/.installed-nightly: $(VENV)/.installed
-	@$(BIN)/python -m pip install --quiet --editable '.[ray]' 'moto[s3]>=5.2,<6' flask flask-cors --constraint constraints.txt
+	@$(BIN)/python -m pip install --quiet --editable '.[ray,store]' 'moto[s3]>=5.2,<6' flask flask-cors --constraint constraints.txt
 	@touch $@
 
 # constraints.txt pins DuckDB 1.5, and `pip install` without it brings DuckDB 2, which needs Python 3.11.

@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, str] = {
     "_dagster": "errors util core scheduling",
     "execution/runners": "errors util core processes processes/client _dagster",
     "execution": "errors util core project compilation processes processes/client"
-    " scheduling reporting _dagster execution/runners",
+    " scheduling reporting pages _dagster execution/runners",
     "definitions": "errors util core project dbt/templates compilation processes processes/client"
     " scheduling reporting _dagster execution",
     "cli": "errors util core project dbt/project dbt/text dbt dbt/verification compilation"

@@ -10,7 +10,7 @@ from dagster_models.cli.explained import add_run, explained
 from dagster_models.cli.project import folder_of
 from dagster_models.cli.writing import writing
 from dagster_models.pages.run_report import run_report
-from dagster_models.reporting.results import StepResult
+from dagster_models.reporting.past_runs import source_as_built
 from dagster_models.util.atomic_file import replace_file
 
 HELP = "write a page about a run: slots over time, failures, checks, critical path"
@@ -25,19 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     root = folder_of(options)
     past = explained(root, options.run_id)
-
-    def source_of(result: StepResult) -> str:
-        """The file of a step, unless somebody has written to it since the step ended."""
-        path = root / result.file
-        try:
-            if result.ended_at is not None and path.stat().st_mtime <= result.ended_at:
-                return path.read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            pass
-        return ""
-
     path = options.output or past.journal.with_suffix(".html")
+    page = run_report(past.explanation, past.header, past.steps, source_as_built(root))
     with writing(path):
-        replace_file(path, run_report(past.explanation, past.header, past.steps, source_of))
+        replace_file(path, page)
     print(os.path.relpath(path))
     return 0

@@ -36,6 +36,7 @@ from dagster_models.execution.foreign_steps import ForeignSteps
 from dagster_models.execution.late_checks import LateChecks
 from dagster_models.execution.options import RAN_ON_TAG, Options
 from dagster_models.execution.own_steps import OwnSteps
+from dagster_models.execution.results_store import store_results, will_be_stored
 from dagster_models.execution.run_context import run_context
 from dagster_models.execution.runners.events import WorkerEvent
 from dagster_models.execution.timers import Due
@@ -135,6 +136,8 @@ class Run:
 
     def _open(self) -> Iterator[DagsterEvent]:
         self._reporter.begun(self._run.slots)
+        for files in self._reporter.files:
+            will_be_stored(files.folder, self._job.run_id)
         targets = sorted({it.target.name for it in self._run.target_steps.values()})
         if targets:
             runs.add_tags(self._job, {RAN_ON_TAG: ", ".join(targets)})
@@ -221,6 +224,8 @@ class Run:
 
     def _close(self, status: str) -> None:
         self._reporter.ended(status)
+        for files in self._reporter.files:
+            store_results(files.folder, files.root, self._job.run_id, self._reporter.note)
         self._log.close()
 
     def _status(self) -> str:

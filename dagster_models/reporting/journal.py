@@ -168,6 +168,20 @@ def is_abandoned(target_folder: str | Path, run_id: str) -> bool:
         return False
 
 
+def is_open(journal: Path) -> bool:
+    """Whether a process of this machine writes to a journal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open(journal, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def this_host() -> str:
     return socket.gethostname()
 

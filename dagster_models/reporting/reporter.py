@@ -97,7 +97,7 @@ class Reporter:
         if self.header is not None and settings is not None:
             deferred, variables = settings.deferred, settings.variables
             self.header = replace(self.header, deferred=deferred, variables=variables)
-        self._files = list(self._make_files())
+        self.files = list(self._make_files())
 
     def _make_files(self) -> Iterator[RunFiles]:
         by_folder: dict[str, dict[str, TargetStep]] = {}
@@ -173,7 +173,7 @@ class Reporter:
         """Report the end of the run; ``status``: "success", "failure" or "canceled"."""
         seconds = steady_time() - self._began
         self._end = RunEnd(status, totals(self.results), seconds)
-        for files in self._files:
+        for files in self.files:
             files.ended(status, self.results, seconds, self._sql)
         self._terminal.done(self.results, seconds, self._broke)
 
@@ -248,7 +248,7 @@ class Reporter:
             result = replace(result, ready_at=waited.ready_at, waited=waited.seconds)
         self.results.append(result)
         self._states[result.step] = result.state
-        for files in self._files:
+        for files in self.files:
             files.step(result)
             built = result.state == "succeeded" and result.kind != "checks"
             if built and outcome is not None and outcome.columns:
@@ -267,7 +267,7 @@ class Reporter:
         found = step_result(name, target_step, "succeeded", outcome).checks
         at = next(n for n, result in enumerate(self.results) if result.step == name)
         result = self.results[at] = replace(self.results[at], checks=found)
-        for files in self._files:  # a reader of the journal takes the last line of a step
+        for files in self.files:  # a reader of the journal takes the last line of a step
             files.step(result)
         self._terminal.checked(index, total, result)
         return result

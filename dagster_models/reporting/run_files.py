@@ -32,8 +32,8 @@ class RunFiles:
         elsewhere: the names of other projects' steps, which its run_results.json leaves out.
         note: prints a line.
 
-    No method raises because of a file. A full disk costs the run its files; the event log has what
-    they would have, too.
+    ``root`` is the folder of the project. No method raises because of a file. A full disk costs the
+    run its files; the event log has what they would have, too.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class RunFiles:
         first = next(iter(own.values()))
         self._project, self._own, self._note = first.project, own, note
         self._elsewhere = elsewhere
-        self._folder = Path(first.project.target_path)
+        self.root, self._folder = Path(first.project.root), Path(first.project.target_path)
         count = Counter(target_step.name for target_step in own.values())
         self._names = {name: it.name for name, it in own.items() if count[it.name] == 1}
         self._header = replace(
@@ -62,6 +62,11 @@ class RunFiles:
         self._built: dict[str, BuiltSchema] = {}
         self._journal: Journal | None = None
         self._safely(self._open)
+
+    @property
+    def folder(self) -> Path:
+        """The target folder."""
+        return self._folder
 
     def _open(self) -> None:
         self._journal = Journal(self._folder, self._header)
