@@ -26,7 +26,7 @@ from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.parts import window_of
 from dagster_models.core.tasks import KEYS, BuildTask, stand_in
 from dagster_models.core.windows import Partition, TimeWindow, ValueWindow, instant
-from dagster_models.errors import ErrorKind
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.util import arrow_files as bulk
 from dagster_models.warehouses.base import OpenWarehouse, WarehouseSession
@@ -686,3 +686,43 @@ def test_the_error_kind_of_no_value(build: Build) -> None:
     assert outcome.error is not None
     assert outcome.error.kind is ErrorKind.INVALID_INPUT
     assert "compare with `$partition_keys`" in outcome.error.message
+
+
+# Texts that are equal and spelled otherwise ------------------------------------------------------
+
+#: A column in which 'a' equals 'A': what is to be done before, and its type.
+FOLDED = {
+    "citext": ("create extension if not exists citext schema public", "public.citext"),
+    "collation": (
+        "create collation s.folded (provider = icu, locale = 'und-u-ks-level2',"
+        " deterministic = false)",
+        "{text} collate s.folded",
+    ),
+    "nocase": ("select 1", "{text} collate nocase"),
+}
+FOLDED_TYPES = ["citext", "collation-text", "collation-varchar(9)", "collation-char(3)"]
+
+
+@pytest.mark.parametrize("given", [*FOLDED_TYPES, "nocase-varchar"])
+def test_a_key_that_equals_another_and_is_spelled_otherwise_is_another_partition(
+    system: System, session: WarehouseSession, build: Build, given: str
+) -> None:
+    name, _, text = given.partition("-")
+    if system.speaks_duckdb != (name == "nocase") or system.name == "ducklake":
+        pytest.skip("it has no such columns")
+    before, type_ = FOLDED[name]
+    try:
+        session.execute(before)
+    except WarehouseError as error:
+        pytest.skip(f"this server has none: {error.message}")
+    session.execute(f"create table s.source (k {type_.format(text=text)}, n int)")
+    session.execute("insert into s.source values ('a', 1), ('B', 2)")
+    session.execute("create table s.t as select * from s.source")
+    session.execute("insert into s.t values ('c', 3), ('C', 4)")
+    first = build("select * from s.source", replacing(*values("a", "B"), by="k"))
+    assert committed(first).deleted == 2
+    other = build("select * from s.source", replacing(*values("A", "b"), by="k"))
+    assert committed(other) == Changes("window", None, 0, 0, 0)
+    assert committed(build("select * from s.source", replacing(*values("C"), by="k"))).deleted == 1
+    left = [(str(key).strip(), number) for key, number in rows(session)]
+    assert left == [("B", 2), ("a", 1), ("c", 3)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dagster_models.warehouses import backquotes
@@ -41,12 +42,11 @@ class MariaColumn(WindowColumn):
             moment = moment.astimezone(dt.timezone.utc).replace(tzinfo=None)
         return f"TIMESTAMP {self.literal(moment.isoformat(' '))}"
 
-    def _among(self, listed: str) -> str:
-        """A collation takes 'a' for 'A', which is the key of another partition. The first condition
-        is for an index."""
-        found = f"{self.quoted} IN ({listed})"
+    def _among(self, listed: Sequence[str]) -> str:
+        given = ", ".join(listed)
+        found = f"{self.quoted} IN ({given})"
         if self.type_.startswith("enum") or ColumnType.of(self.type_).is_text:
-            return f"({found} AND {text.exact(self.quoted)} IN ({listed}))"
+            return f"({found} AND {text.exact(self.quoted)} IN ({given}))"
         return found
 
     def _value(self, value: str) -> str:

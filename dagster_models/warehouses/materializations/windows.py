@@ -45,6 +45,10 @@ _KINDS = (
     (re.compile(r"date\Z", re.IGNORECASE), WindowKind.DATE),
 )
 _TEXT = re.compile(r"(varchar|text|character varying)(\(\d+\))?\Z", re.IGNORECASE)
+#: Types whose equal values may be spelled otherwise.
+_SPELLED = re.compile(
+    r"(varchar|text|character( varying)?|bpchar|(.+\.)?\"?citext\"?)(\(\d+\))?\Z", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ class WindowColumn:
             found = [f"({each})" for each in found]
         for window in merged(given):
             if isinstance(window, ValueWindow):
-                found.append(self._among(", ".join(map(self._value, window.values))))
+                found.append(self._among([*map(self._value, window.values)]))
         return " OR ".join(found) or "1 = 0"
 
     def number_of(self, windows: Sequence[Window]) -> str:
@@ -158,9 +162,15 @@ class WindowColumn:
         text = str(shown.date()) if self._kind is WindowKind.DATE else shown.isoformat(" ")
         return self.typed(self._kind, text)
 
-    def _among(self, listed: str) -> str:
-        """The condition that the value is one of those, and no other that equals one."""
-        return f"{self.quoted} IN ({listed})"
+    def _among(self, listed: Sequence[str]) -> str:
+        """The condition that the value is one of those, and no other that equals one: a collation,
+        or a type such as citext, takes 'a' for 'A', which is the key of another partition. The
+        first condition is for an index, and for a filter of a scan."""
+        found = f"{self.quoted} IN ({', '.join(listed)})"
+        if not _SPELLED.match(self.type_):
+            return found
+        texts = ", ".join(f"CAST({it} AS TEXT)" for it in listed)
+        return f'({found} AND CAST({self.quoted} AS TEXT) COLLATE "C" IN ({texts}))'
 
     def _value(self, value: str) -> str:
         text = self.literal(value)
