@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -227,6 +228,34 @@ def test_indexes_of_the_header_are_made(session: mariadb.MariaSession) -> None:
     error = run(session, two, Stop()).error
     assert error is not None
     assert error.kind is ErrorKind.CONSTRAINT
+
+
+# FLOAT -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select x, n from s.f order by n desc",
+        "with c as (select * from s.f) select x, n from c order by n desc limit 300",
+        "with c as (select * from s.f limit 999) select x, n from c order by n desc",
+        "(select x, n from s.f where n > 100) union all (select x, n from s.f where n <= 100)"
+        " order by n desc -- the last line",
+    ],
+)
+def test_a_float_has_all_its_digits_and_its_rows_their_order(
+    session: mariadb.MariaSession, tmp_path: Path, query: str
+) -> None:
+    """The server writes six digits of it."""
+    session.execute("create table s.f (x float, n int)")
+    session.execute("insert into s.f select seq / 7 * 1000000, seq from s.seq_1_to_300")
+    expected = [(float(np.float32(np.float32(n * 1_000_000 / 7))), n) for n in range(300, 0, -1)]
+    assert session.query(query) == (["x", "n"], expected)
+    path, _ = session.export(query, [str(tmp_path)])
+    with bulk.mapped(path) as table:
+        assert [tuple(row.values()) for row in table.to_pylist()] == expected
+    with pytest.raises(WarehouseError, match="two columns have one name, and one is a FLOAT"):
+        session.query("select x, n as x from s.f")
 
 
 # What is refused ---------------------------------------------------------------------------------

@@ -56,6 +56,8 @@ class MariaConnection(Asking):
         #: Whether the user's code may have left something in the session.
         self._touched = False
         self._affected = 0  # rows, by the last statement
+        #: The columns of FLOAT that the last statement has returned, with six digits of each value.
+        self.floats: set[str] = set()
         self._connection = self._opened(given_up)
 
     def _opened(self, given_up: Callable[[], bool]) -> Any:
@@ -128,7 +130,9 @@ class MariaConnection(Asking):
         with self.watched(sql, lines_before), self._connection.cursor() as cursor:
             self._affected = cursor.execute(sql)
             rows = list(cursor.fetchall())
-            names = [column[0] for column in cursor.description or ()]
+            described = cursor.description or ()
+            names = [column[0] for column in described]
+            self.floats = {column[0] for column in described if column[1] == driver.FLOAT}
             warned = cursor.warning_count
         if warned:
             self._refuse_changes(sql, lines_before)

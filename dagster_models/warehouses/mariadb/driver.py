@@ -9,6 +9,8 @@ from typing import Any
 
 #: In the status that the server sends with each answer: a transaction is open.
 IN_TRANSACTION = 1
+#: How the protocol calls the type of a column.
+FLOAT = 4
 
 
 def errors() -> tuple[type[Exception], ...]:

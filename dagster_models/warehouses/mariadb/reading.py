@@ -14,8 +14,8 @@ from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import arrow_files as bulk
 from dagster_models.util.digests import digest_of
 from dagster_models.warehouses import append
-from dagster_models.warehouses.backquotes import quote, quoted, relation_of
-from dagster_models.warehouses.mariadb import contents, loading, staging, text, values
+from dagster_models.warehouses.backquotes import quoted, relation_of
+from dagster_models.warehouses.mariadb import contents, loading, refusals, staging, text, values
 from dagster_models.warehouses.mariadb.errors import DUPLICATE_COLUMN, number_of
 from dagster_models.warehouses.mariadb.staging import STAGES, MariaStage
 from dagster_models.warehouses.mariadb.statements import MariaStatements
@@ -141,12 +141,9 @@ class MariaReading(MariaStatements):
         if not text.is_shown(query):
             columns = self._columns_if_each_has_a_name(query)
         if columns is not None and any(it.is_float for it in columns):
-            # The server writes a FLOAT with six digits, and a DOUBLE with all.
-            listed = ", ".join(
-                f"CAST({quote(it.name)} AS DOUBLE)" if it.is_float else quote(it.name)
-                for it in columns
-            )
-            sent, lines_before = f"SELECT {listed} FROM (\n{query}\n) AS q", 1
+            floats = {it.name for it in columns if it.is_float}
+            names = [it.name for it in columns]
+            sent, lines_before = text.floats_exact(query, names, floats), 1
         return self._streamed_to(folders, sent, lines_before, columns)
 
     def _columns_if_each_has_a_name(self, query: str) -> list[values.ReadColumn] | None:
@@ -169,8 +166,7 @@ class MariaReading(MariaStatements):
         with self.streamed(sql, lines_before) as cursor:
             asked = columns or _columns_of(cursor)
             if any(it.is_float for it in asked) and columns is None:
-                what = "two columns have one name, and one is a FLOAT: give each its own name"
-                raise WarehouseError(ErrorKind.BAD_COLUMN, what)
+                raise refusals.float_of_two()
             schema = pa.schema([(it.name, it.type) for it in asked])
             return bulk.write(folders, schema, _batches(cursor, asked, schema))
 

@@ -22,6 +22,11 @@ def no_transactions(what: str) -> WarehouseError:
     )
 
 
+def float_of_two() -> WarehouseError:
+    what = "two columns have one name, and one is a FLOAT: give each its own name"
+    return WarehouseError(ErrorKind.BAD_COLUMN, what)
+
+
 def refuse_name(session: MariaStatements, relation: Relation) -> None:
     """Raise WarehouseError for a name that the server would take for another one, or not take."""
     for name in (relation.schema, relation.name):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses import backquotes
-from dagster_models.warehouses.mariadb import text
+from dagster_models.warehouses.mariadb import refusals, text
 from dagster_models.warehouses.mariadb.connection import MariaConnection, Row
 from dagster_models.warehouses.mariadb.text import one_query, refuse_pipes, statements
 
@@ -54,7 +54,13 @@ class MariaStatements(MariaConnection):
         return self.read(refuse_pipes(sql))
 
     def read(self, sql: str) -> tuple[list[str], list[Row]]:
-        return self.run(one_query(sql), 0)
+        query = one_query(sql)
+        names, rows = self.run(query, 0)
+        if not rows or not self.floats or text.is_shown(query):
+            return names, rows
+        if len({name.lower() for name in names}) < len(names):
+            raise refusals.float_of_two()
+        return self.run(text.floats_exact(query, names, self.floats), 1)
 
     def count(self, sql: str) -> int:
         sent = f"SELECT count(*) FROM (\n{one_query(sql)}\n) AS counted"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses import backquotes
-from dagster_models.warehouses.backquotes import line_of
+from dagster_models.warehouses.backquotes import line_of, quote
 
 #: Strings, names and comments, in which a semicolon means nothing. `/*!` and `/*M!` begin no
 #: comment: what follows is executed. `--` begins one only before white space.
@@ -57,9 +57,35 @@ _PROGRAM = re.compile(
 )
 
 
+#: More than a table can have.
+_ALL_ROWS = 2**64 - 1
+
+
 def exact(value: str) -> str:
     """A text, as SQL, that equals no other text, whatever the collation of its column is."""
     return f"CONVERT({value} USING utf8mb4) COLLATE utf8mb4_nopad_bin"
+
+
+def floats_exact(query: str, names: Sequence[str], floats: Collection[str]) -> str:
+    """The query, from its second line on, with its columns of FLOAT as DOUBLE: the server writes
+    a FLOAT with six digits, and a DOUBLE with all. *names*: of all its columns, each once."""
+    listed = ", ".join(
+        f"CAST({quote(name)} AS DOUBLE) AS {quote(name)}" if name in floats else quote(name)
+        for name in names
+    )
+    return f"SELECT {listed} FROM ({_in_order(query)}) AS q"
+
+
+def _in_order(query: str) -> str:
+    """The query, from its second line on, as one that FROM may read: without a LIMIT, MariaDB
+    takes no notice of its ORDER BY there. And WITH may begin no query in parentheses of its own."""
+    if first_word(query) != "with":
+        return f"(\n{query}\n) LIMIT {_ALL_ROWS}"
+    depth, is_limited = 0, False
+    for _, word, _ in tokens(query):
+        depth += (word == "(") - (word == ")")
+        is_limited |= not depth and word.lower() == "limit"
+    return f"\n{query}\n" + ("" if is_limited else f"LIMIT {_ALL_ROWS}")
 
 
 def literal(text: str) -> str:
