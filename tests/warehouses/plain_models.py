@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Protocol
 
-from test_incremental import expected, values
+from test_incremental import values
 from test_partitions import FIRST, daily, summed
 from test_snapshot import KINDS, START, History, Key, Values, source
 
@@ -23,6 +23,7 @@ from dagster_models.core.materializations import (
     Snapshot,
 )
 from dagster_models.core.tasks import SINCE
+from incremental_oracle import expected
 
 Table = list[dict[str, str | None]]
 
