@@ -22,7 +22,7 @@ from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.processes.server.commits import commits_of
 from dagster_models.util import arrow_files as bulk
-from dagster_models.warehouses.spark import iceberg_log, iceberg_sql
+from dagster_models.warehouses.spark import catalog, iceberg_log, iceberg_sql
 from dagster_models.warehouses.spark import session as spark
 from dagster_models.warehouses.spark.iceberg_schema import widened
 from dagster_models.warehouses.spark.table_log import TableLog
@@ -240,6 +240,34 @@ def test_what_spark_was_shown_goes_when_nobody_reads_it_any_more(
     monkeypatch.undo()
     create(session, "table", "select 5 as n")
     assert session.query("select n from s.t")[1] == [(5,)]
+
+
+def test_spark_forgets_tables_of_what_it_is_shown_no_more(
+    session: spark.SparkSession, location: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tables() -> set[str]:
+        return {name for _, name, _ in session.execute("show tables in dagster_models_files")}
+
+    create(session, "table", "select 1 as n")
+    create(session, "table", "select 2 as n")
+    session.execute(
+        "create table dagster_models_files.theirs using delta"
+        f" location '{Path(location).parent}/theirs' as select 1 as n"
+    )
+    shutil.rmtree(Path(location).parent / "theirs")
+    first = tables()
+    assert len(first) == 3
+    monkeypatch.setattr(catalog, "_CLEAN_SECONDS", -1)
+    session.catalog._cleans_at = 0.0
+    assert tables() == first  # somebody may be reading the first version still
+    monkeypatch.setattr(iceberg_log, "_SHOWN_SECONDS", -1)
+    create(session, "table", "select 3 as n")
+    monkeypatch.undo()
+    create(session, "table", "select 4 as n")
+    session.catalog._cleans_at = 0.0
+    session.query("select 1 as n")
+    assert tables() & first == {"theirs"}
+    assert session.query("select n from s.t")[1] == [(4,)]
 
 
 def test_a_table_whose_metadata_is_not_here_leaves_no_folders(

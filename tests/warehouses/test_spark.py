@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from dagster_models.core.extras import Extras, Index, UserStatement
-from dagster_models.core.materializations import Custom, Function, Incremental
+from dagster_models.core.materializations import Custom, Function, Incremental, View
 from dagster_models.core.messages import Verdict
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import Query
@@ -29,6 +29,7 @@ from dagster_models.warehouses.spark.errors import convert
 from dagster_models.warehouses.spark.iceberg_log import IcebergLog
 from dagster_models.warehouses.spark.table_log import TableLog
 from dagster_models.warehouses.spark.target import SPARK
+from dagster_models.warehouses.spark.text import lone_names
 from sail_server import SailServer, start_sail
 from systems import T, catalog_at, commits_at, create, given_up, session_of, spark_settings
 from tasks import sql_task
@@ -410,6 +411,74 @@ def test_a_folder_with_other_signs_is_the_same_for_sail(
         session.prepare(["s"])
         assert run(session, TASK, Stop()).verdict is Verdict.COMMITTED
         assert session.query("select n from s.t")[1] == [("new",)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ("1 as a, null as n", "`n` holds NULL only"),
+        ("1 as a, named_struct('x', null) as s", "`s` holds NULL only"),
+        ("1 as a, 2 as a", "two columns are named `a`"),
+        ("interval '1' day as i", "`i` has the type interval day"),
+    ],
+)
+def test_a_column_that_no_table_can_have_is_named(
+    session: spark.SparkSession, columns: str, said: str
+) -> None:
+    error = run(session, replace(TASK, content=Query(f"select {columns}")), Stop()).error
+    assert error is not None
+    assert said in error.message.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("sql", "names"),
+    [
+        ("select `a`, t.`b`, 1 as `c`, `d`.e from `s`.`t`", ["`a`"]),
+        ("select '`a`', `b``c` -- `d`\n, /* `e` */ f(`g`)", ["`b``c`", "`g`"]),
+        ("select a from b", []),
+    ],
+)
+def test_names_in_backquotes_that_stand_alone(sql: str, names: list[str]) -> None:
+    assert lone_names(sql) == names
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select `current_date` from (select 'x' as `current_date`)",
+        "select 1 as n from (select 'x' as `null`) where `null` = 'x'",
+        "select `1` as n from (select 'x' as `1`)",
+        "select `a.b` as n from (select 'x' as `a.b`)",
+    ],
+)
+def test_a_view_whose_names_the_server_would_lose_is_refused(
+    session: spark.SparkSession, query: str
+) -> None:
+    """Sail would show today's date, NULL and 1 instead."""
+    assert run(session, replace(TASK, materialization=View()), Stop()).error is None
+    task = replace(TASK, attempt=2, content=Query(query), materialization=View())
+    error = run(session, task, Stop()).error
+    assert error is not None
+    assert error.name == "BackquotesLost"
+    assert session.query("select n from s.t")[1] == [("new",)]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select t.`current_date` as n from (select 'x' as `current_date`) as t",
+        "select `n` from (select 'x' as `n`)",
+        "select `all` from (select 'x' as `all`)",
+        "select 'x' as `user`",
+        "select n from (select 'x' as n) as `t`",
+    ],
+)
+def test_a_view_with_other_names_in_backquotes_is_built(
+    session: spark.SparkSession, query: str
+) -> None:
+    task = replace(TASK, content=Query(query), materialization=View())
+    assert run(session, task, Stop()).error is None
+    assert session.query("select * from s.t")[1] == [("x",)]
 
 
 def test_comments_are_those_of_the_last_publication_for_every_process(

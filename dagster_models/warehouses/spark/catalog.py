@@ -7,7 +7,9 @@ which has a schema of ours. CREATE OR REPLACE VIEW puts one in place of the othe
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -24,6 +26,8 @@ _TRIES = 3
 _FILES = "dagster_models_files"
 #: The property of our views, by which a catalog that lasts shows whose they are.
 _OURS = "dagster_models"
+#: How often tables whose files are gone are looked for.
+_CLEAN_SECONDS = 60 * 60
 
 
 class Catalog:
@@ -34,6 +38,7 @@ class Catalog:
         self._stamps: dict[tuple[str, str], object] = {}
         self._schemas: set[str] = set()
         self._turn = threading.Lock()
+        self._cleans_at = 0.0
 
     def refresh(self) -> None:
         """Let the session know what is at the location now, whoever has put it there."""
@@ -48,6 +53,10 @@ class Catalog:
                 self._forget(Relation(*key))
             changed = {k: v for k, v in stamps.items() if self._stamps.get(k) != v}
             self._show(changed)
+            if time.monotonic() >= self._cleans_at:
+                self._cleans_at = time.monotonic() + _CLEAN_SECONDS
+                with suppress(WarehouseError):
+                    self._drop_tables_of_nothing()
 
     def _show(self, changed: dict[tuple[str, str], object]) -> None:
         """A view may read others that are shown after it, so some are tried again."""
@@ -167,8 +176,30 @@ class Catalog:
         return table
 
     def _table(self, relation: Relation, mark: str = "") -> str:
-        schema = relation.schema.lower()
-        return quoted(Relation(_FILES, f"{len(schema)}_{schema}_{relation.name.lower()}{mark}"))
+        return quoted(Relation(_FILES, _table_name(relation, mark)))
+
+    def _drop_tables_of_nothing(self) -> None:
+        """Drop each table of files whose folder is gone: of a relation that was dropped, or of a
+        version that has not been shown for so long that nobody can be reading it still."""
+        relations = [Relation(*key) for key in self._stamps]
+        logs = [(relation, self._location.log(relation)) for relation in relations]
+        used = {_table_name(it, mark) for it, log in logs for mark in log.marks()}
+        for row in self._server.run(f"SHOW TABLES IN {quote(_FILES)}").to_pylist():
+            if row["tableName"] in used:
+                continue
+            table = quoted(Relation(_FILES, row["tableName"]))
+            rows = self._server.run(f"DESCRIBE TABLE EXTENDED {table}").to_pylist()
+            place = next((it["data_type"] for it in rows if it["col_name"] == "Location"), "")
+            folder = str(place).removeprefix("file:")
+            ours = os.path.join(self._location.folder, "")
+            # Another location may have tables of its files in the same catalog.
+            if folder.startswith(ours) and not os.path.exists(folder):
+                self._server.command(f"DROP TABLE IF EXISTS {table}")
+
+
+def _table_name(relation: Relation, mark: str) -> str:
+    schema = relation.schema.lower()
+    return f"{len(schema)}_{schema}_{relation.name.lower()}{mark}"
 
 
 def rows_of(table: Any) -> list[tuple[Any, ...]]:

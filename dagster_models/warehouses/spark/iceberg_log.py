@@ -85,7 +85,13 @@ class IcebergLog(TableLog):
         with translated(self.relation):
             if not os.path.exists(folder):
                 self._show(table, folder)
-        return Shown("iceberg", folder, f"_{mark.replace('-', '')}")
+        return Shown("iceberg", folder, _in_a_name(mark))
+
+    def marks(self) -> list[str]:
+        with contextlib.suppress(FileNotFoundError):
+            names = [it.name for it in os.scandir(self.folder)]
+            return [_in_a_name(it[len(_SHOWN) :]) for it in names if it.startswith(_SHOWN)]
+        return []
 
     def _show(self, table: Any, folder: str) -> None:
         """Let the folder have the table's metadata alone, and remove those that nobody reads."""
@@ -307,6 +313,10 @@ def _mark(table: Any) -> str:
     """A name for this metadata: that of its file may be one that a table had before."""
     stem = os.path.basename(table.metadata_location).removesuffix(".metadata.json")
     return f"{table.metadata.table_uuid}-{stem}"
+
+
+def _in_a_name(mark: str) -> str:
+    return f"_{mark.replace('-', '')}"
 
 
 def _path(location: str) -> str:

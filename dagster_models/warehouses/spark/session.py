@@ -179,6 +179,7 @@ class SparkSession(SparkStages):
             raise WarehouseError(ErrorKind.INVALID_REQUEST, what)
         stage = self.begin_stage(task.relation)
         stage.definition = one_query(task.content.sql)
+        self.refuse_lost_names(stage, stage.definition)
         self.change(f"CREATE VIEW {quoted(stage.name)} AS\n{stage.definition}\n", 1)
         return Staged(task.relation, None)
 
@@ -235,7 +236,9 @@ class SparkSession(SparkStages):
     def window_of(self, staged: Staged) -> str:
         if not staged.written:
             return self.name_of(staged)
-        self._window = self.begin_scratch(staged.relation).name
+        scratch = self.begin_scratch(staged.relation)
+        self._window = scratch.name
+        self.refuse_lost_names(scratch, staged.written)
         self.change(f"CREATE VIEW {quoted(self._window)} AS {staged.written}")
         return quoted(self._window)
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import ArrowFile, Content, CsvFile, Query
-from dagster_models.errors import WarehouseError
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.backquotes import quote, quoted
 from dagster_models.warehouses.materializations.hooks import RelationKind
 from dagster_models.warehouses.spark import writing
 from dagster_models.warehouses.spark.cloning import add_files, clone, types_of
+from dagster_models.warehouses.spark.errors import NO_LINES
 from dagster_models.warehouses.spark.files import TableRows
 from dagster_models.warehouses.spark.fitting import Fitted, same_key
 from dagster_models.warehouses.spark.reading import SparkReading
-from dagster_models.warehouses.spark.text import one_query
+from dagster_models.warehouses.spark.text import lone_names, one_query
 from dagster_models.warehouses.spark.writing import Stage
+
+#: In the name of a type: of NULL alone, and of a length of time.
+_UNTYPED, _LENGTH = re.compile(r"\bvoid\b"), re.compile(r"\binterval\b")
 
 
 class SparkStages(SparkReading):
@@ -60,8 +65,58 @@ class SparkStages(SparkReading):
             writing.write_seed(self, stage, content)
         else:
             query, lines_before = self._storable(one_query(content.sql))
-            self.change(f"{stage.creation} AS\n{query}\n", lines_before + 1)
+            try:
+                self.change(f"{stage.creation} AS\n{query}\n", lines_before + 1)
+            except WarehouseError as error:
+                raise self._explained(error, query) from error
         return self.rows_in(stage)
+
+    def _explained(self, error: WarehouseError, query: str) -> WarehouseError:
+        """The error with the column that no table can have, where the server names none."""
+        try:
+            columns = self.server.columns(query, self.tag, NO_LINES)
+        except WarehouseError:
+            return error
+        seen: set[str] = set()
+        for name, type_ in columns:
+            what = ""
+            if name.lower() in seen:
+                what = f"two columns are named `{name}`, as case does not matter: rename one"
+            elif _UNTYPED.search(type_):
+                what = f"the column `{name}` holds NULL only, and so has no type: cast it, as in"
+                what += " CAST(NULL AS STRING)"
+            elif _LENGTH.search(type_):
+                what = f"the column `{name}` has the type {type_}, which a table cannot have: cast"
+                what += " it, for example to a number of seconds"
+            if what:
+                return WarehouseError(error.kind, f"{what}\n{error.message}", name=error.name)
+            seen.add(name.lower())
+        return error
+
+    def refuse_lost_names(self, stage: Stage, query: str) -> None:
+        """Raise WarehouseError if the server keeps a view's query without the backquotes of a name
+        that is something else without them. Sail 0.7 does, and then shows another value."""
+        names = list({name.lower(): name for name in lone_names(query)}.values())
+        if not names:
+            return
+        probe = quoted(Relation(stage.name.schema, "dagster_models_names"))
+        given = ", ".join(f"'kept' AS {name}" for name in names)
+        asked = f"SELECT 'kept' AS at_first, {', '.join(names)} FROM (SELECT {given}) AS given"
+        try:
+            self.change(f"CREATE VIEW {probe} AS {asked}")
+            ((*found,),) = self.rows(f"SELECT * FROM {probe}")
+        except WarehouseError as error:
+            if error.kind in (ErrorKind.UNREACHABLE, ErrorKind.INTERRUPTED):
+                raise
+            found = []
+        if found != ["kept"] * (1 + len(names)):
+            raise WarehouseError(
+                ErrorKind.UNSUPPORTED,
+                f"this Spark server keeps views without backquotes, and one of {', '.join(names)}"
+                " is something else without them: write it with the alias of its table before it,"
+                " as in t.`name`, rename the column, or build a table (`materialized: table`)",
+                name="BackquotesLost",
+            )
 
     def _storable(self, query: str) -> tuple[str, int]:
         """The query in types that the table has, and how many lines of it are before the user's."""

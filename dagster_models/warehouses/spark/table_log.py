@@ -56,6 +56,10 @@ class TableLog(ABC):
     def shown(self) -> Shown:
         """What Spark is to read."""
 
+    def marks(self) -> list[str]:
+        """The marks of all that Spark may be reading still."""
+        return [""]
+
     @abstractmethod
     def rows(self, version: int | None) -> TableRows:
         """The fields and files of that version, by default the newest one."""

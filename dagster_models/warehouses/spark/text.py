@@ -59,6 +59,19 @@ def tokens(sql: str) -> Iterator[tuple[str, str, int]]:
             yield kind, match.group(), start
 
 
+def lone_names(sql: str) -> list[str]:
+    """The names in backquotes that stand alone, as written: no part of a dotted name, and no alias
+    after AS. Without the backquotes such a name may be a function, a literal or a number."""
+    found = [*tokens(sql)]
+    before = ["", *(text.lower() for _, text, _ in found)]
+    after = [*(text for _, text, _ in found[1:]), ""]
+    return [
+        text
+        for (kind, text, _), previous, following in zip(found, before, after, strict=False)
+        if kind == "quoted" and previous not in (".", "as") and following != "."
+    ]
+
+
 def statements(sql: str) -> list[str]:
     return backquotes.statements(sql, tokens, lambda at: False)
 
