@@ -111,7 +111,7 @@ export PATH := $(PATH)$(if $(PEERS),:$(PEERS_AT)/dbt/bin:$(PEERS_AT)/sqlmesh/bin
 
 bench: setup ## run the benchmarks, which print their figures beside their goals (this takes half an hour)
 	@status=0; for bench in schedule start overhead sleepers stopping memory launch loading event_log \
-		python_steps streams ray_steps tricks 'postgres overhead width stopping'; do \
+		python_steps streams ray_steps tricks spark 'postgres overhead width stopping'; do \
 	set -- $$bench; name=$$1; shift; echo; echo "== tests/bench/$$name.py $$*"; \
 	$(BIN)/python tests/bench/$$name.py $$* || status=1; done; exit $$status
 

@@ -40,6 +40,8 @@ LINUX_ONLY = {
 }
 if sys.platform == "linux":
     PRINTS.update(LINUX_ONLY)
+if EXHAUSTIVE:  # half a minute, as each run on a server is a command of its own
+    PRINTS["spark.py"] = "2 slots beside a plain client with 2 threads"
 #: They take minutes in all. Each run of the suite has those of a day, and the variable all of them.
 DAYS = 4
 TODAY = datetime.date.today().toordinal() % DAYS

@@ -1,10 +1,12 @@
-"""What Spark costs: the overhead of a step on Sail beside DuckDB, and how wide a run on it is.
+"""What lakes cost: the overhead of a step beside DuckDB, and how wide a run on Sail is.
 
-    python tests/bench/spark.py [overhead slots] [--models 50]
+    python tests/bench/spark.py [overhead slots] [--models 50] [--rounds 3]
 
-Starts a Sail server of its own. "overhead": no-op models in layers, the steps of a run beside those
-of the same run on DuckDB, in turn. "slots": models that compute for a second or so, with 1, 2, 4
-and 8 slots. Ratios tell, seconds do not.
+Starts a Sail server of its own. "overhead": no-op models in layers, the steps of a run on Sail with
+Delta and with Iceberg and on DuckLake beside those of the same run on DuckDB, in turns. "slots":
+models that compute for a second or so, with 1, 2, 4 and 8 slots, beside a plain client of Spark
+that sends the same statements from as many threads: how far these can go is the server's and the
+machine's doing. Ratios tell, seconds do not. The goals are what a later version must not lose.
 """
 
 from __future__ import annotations
@@ -18,11 +20,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 
 import dagster_models
+from dagster_models.warehouses.spark.server import Server
+from figures import Goal, show
 from sail_server import SailServer, start_sail
 
 PROGRAM = str(Path(sys.executable).with_name("dagster-models"))
@@ -31,15 +37,28 @@ LAYERS = 5
 #: On one thread of the server it takes about as long as its number says, in tenths of a second.
 WORK = "select sum(crc32(cast(id as string))) as n from range(0, {rows}, 1, 1)"
 TASKS = 8
+WIDTHS = (1, 2, 4, 8)
+GOALS = {
+    "spark": Goal(2.5, "times"),
+    "iceberg": Goal(5, "times"),
+    "ducklake": Goal(8, "times"),
+}
+WIDTH = Goal(1.3, "times")
 
 
 def write(
     root: Path, server: SailServer, models: dict[str, str], dialect: str, threads: int = 8
 ) -> None:
     (root / "models" / "m").mkdir(parents=True, exist_ok=True)
+    (root / "target").mkdir(exist_ok=True)
     (root / "dagster_models.yaml").write_text(
         f"name: bench\ndialect: {dialect}\ntarget: spark\ntargets:\n"
         f"  spark: {{type: spark, host: 127.0.0.1, port: {server.port}, location: target/tables,"
+        f" threads: {threads}}}\n"
+        f"  iceberg: {{type: spark, host: 127.0.0.1, port: {server.port}, format: iceberg,"
+        f" location: target/iceberg, threads: {threads},"
+        f" catalog: 'sqlite:///{root}/target/catalog.db'}}\n"
+        f"  ducklake: {{type: ducklake, sqlite: target/lake.sqlite, data: target/lake,"
         f" threads: {threads}}}\n"
         f"  duckdb: {{type: duckdb, path: target/bench.duckdb, threads: {threads}}}\n"
         "models: {m: {materialized: table}}\n"
@@ -73,7 +92,7 @@ def seconds(root: Path, target: str) -> tuple[float, float]:
     return took, float(found[1])
 
 
-def overhead(server: SailServer, count: int) -> None:
+def overhead(server: SailServer, count: int, rounds: int) -> None:
     models = {}
     for n in range(count):
         above = f"m.m{n - count // LAYERS}" if n >= count // LAYERS else ""
@@ -81,41 +100,74 @@ def overhead(server: SailServer, count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         write(root, server, models, "duckdb")
-        found: dict[str, list[float]] = {"spark": [], "duckdb": []}
-        for round_ in range(4):
+        found: dict[str, list[float]] = {target: [] for target in ("duckdb", *GOALS)}
+        for round_ in range(1 + rounds):
             for target, times in found.items():
                 took = seconds(root, target)[1]
                 if round_:  # the first one makes the tables
                     times.append(took)
-    spark, duckdb = (statistics.median(found[it]) / count * 1000 for it in ("spark", "duckdb"))
-    print(f"{count} no-op models: {spark:.1f} ms a step on Sail, {duckdb:.1f} on DuckDB,", end=" ")
-    print(f"{spark / duckdb:.1f} times")
+    each = {target: statistics.median(it) / count * 1000 for target, it in found.items()}
+    print(f"{count} no-op models, the middle one of {rounds} runs")
+    show("a step on duckdb", each["duckdb"], unit="ms")
+    for target, goal in GOALS.items():
+        show(f"a step on {target}", each[target], unit="ms")
+        show(f"a step on {target} beside one on duckdb", each[target] / each["duckdb"], goal)
 
 
-def slots(server: SailServer, rows: int) -> None:
-    alone = 0.0
-    for threads in (1, 2, 4, 8):
+def slots(server: SailServer, rows: int, widths: Sequence[int]) -> None:
+    print(f"{TASKS} models that compute on Sail, the better one of two runs")
+    first = 0.0
+    for threads in widths:
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             models = {f"w{n}": WORK.format(rows=rows + n) for n in range(TASKS)}
             write(root, server, models, "spark", threads)
-            took = min(seconds(root, "spark")[1] for _ in range(2))
-        alone = alone or took
-        print(f"{TASKS} models, {threads} slots: {took:6.2f} s, {alone / took:.2f} times as fast")
+            took, alone = float("inf"), float("inf")
+            for turn in range(2):
+                took = min(took, seconds(root, "spark")[1])
+                alone = min(alone, by_a_client(server, root / f"plain{turn}", models, threads))
+        first = first or took
+        slots_ = f"{threads} slot{'s' if threads > 1 else ''}"
+        show(slots_, took, unit="s")
+        show(f"{slots_} beside 1 slot", took / first, unit="times")
+        show(f"{slots_} beside a plain client with {threads} threads", took / alone, WIDTH)
+
+
+def by_a_client(server: SailServer, folder: Path, models: dict[str, str], threads: int) -> float:
+    """The seconds of the same statements, sent by a client that does nothing else."""
+    client = Server({**server.settings, "user": folder.name, "location": str(folder)})
+
+    def build(name: str) -> None:
+        place = f"USING delta LOCATION '{folder}/{name}'"
+        client.command(f"CREATE TABLE `{folder.name}_{name}` {place} AS {models[name]}")
+
+    try:
+        began = time.perf_counter()
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(build, models))
+        return time.perf_counter() - began
+    finally:
+        for name in models:
+            client.command(f"DROP TABLE IF EXISTS `{folder.name}_{name}`")
+        client.close()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("what", nargs="*", default=["overhead", "slots"])
     parser.add_argument("--models", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--quick", action="store_true", help="whether it runs at all")
     given = parser.parse_args()
+    if given.quick:
+        given.models, given.rounds, given.rows = 4, 1, 1000
     server = start_sail()
     try:
         if "overhead" in given.what:
-            overhead(server, given.models)
+            overhead(server, given.models, given.rounds)
         if "slots" in given.what:
-            slots(server, given.rows)
+            slots(server, given.rows, WIDTHS[:2] if given.quick else WIDTHS)
     finally:
         server.stop()
 
