@@ -96,12 +96,15 @@ def _closings(words: Sequence[str]) -> dict[int, int]:
     """The index of each opening parenthesis -> that of its closing one."""
     stack: list[int] = []
     closing = {}
-    for index, word in enumerate(words):
-        if word == "(":
+    for index in [i for i, word in enumerate(words) if word in _PARENTHESES]:
+        if words[index] == "(":
             stack.append(index)
-        elif word == ")" and stack:
+        elif stack:
             closing[stack.pop()] = index
     return closing
+
+
+_PARENTHESES = frozenset("()")
 
 
 def _ctes(
@@ -148,7 +151,8 @@ def _ordered(ctes: Sequence[list[str]]) -> list[list[str]]:
     if len(ctes) == 1:
         return list(ctes)
     names = [_bare(cte[0]) for cte in ctes]
-    said = [{_bare(word) for word in set(cte)} for cte in ctes]
+    bare = {word: _bare(word) for word in {word for cte in ctes for word in cte}}
+    said = [{bare[word] for word in cte} for cte in ctes]
     before: list[set[int]] = [
         {i for i in range(j) if names[i] in said[j] or names[j] in said[i]}
         for j in range(len(ctes))

@@ -6,6 +6,7 @@ import logging
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain, takewhile
 from typing import Any
 
@@ -311,10 +312,7 @@ class TokenizedText:
         whose case is contents."""
         keeps, text = self.dialect.names_have_case, self.text
         written = [text[token.start : token.end + 1] for token in self.tokens]
-        forms = {
-            word: _folded(word) for word in set(written)
-        }  # a text says the same words again and again
-        words = [forms[word] for word in written]
+        words = [_folded(word) for word in written]
         if keeps:
             for index, token in enumerate(self.tokens):
                 if token.token_type == TokenType.VAR:
@@ -357,6 +355,7 @@ def _blanked(text: str, tokens: Sequence[Token], zero_width: re.Pattern[str]) ->
     return "".join([*pieces, text[done:]])
 
 
+@lru_cache(maxsize=4096)  # texts say the same words again and again
 def _folded(written: str) -> str:
     """A token in lower case and with single blanks, if it has no quotes."""
     if not (written[:1].isalnum() or written[:1] == "_") or written[-1:] in "'\"":

@@ -69,11 +69,7 @@ def unknown_type(type_of: TypeOf, node: exp.Expr) -> str:
     return ""
 
 
-def spreads_rows(node: exp.Expr) -> bool:
-    """`unnest(x) + 1`. In most dialects such a function has a name that sqlglot knows."""
-    return node.find(*_SPREADING) is not None
-
-
+#: `unnest(x) + 1`. In most dialects such a function has a name that sqlglot knows.
 _SPREADING = (exp.Explode, exp.Unnest, exp.Posexplode, exp.Inline, exp.Stack)
 
 
@@ -195,8 +191,8 @@ class Dialect:
     using_type_is_left: bool = False
     #: `name.upper()` is a function of the column.
     methods: bool = False
-    #: Whether an expression of SELECT makes several rows of one.
-    multiplies: Callable[[exp.Expr], bool] = spreads_rows
+    #: The functions that make several rows of one, as a column of SELECT.
+    multiplies: tuple[type[exp.Expr], ...] = _SPREADING
     #: `generate_series(...)` and `range(...)` in FROM have one column, with the function's name.
     series_column: bool = False
     #: `unnest(...)` of structs, as a column of SELECT, gives a column for each of their fields.

@@ -9,11 +9,9 @@ from dagster_models.sql.dialects.postgres_catalog import MORE_POSTGRES_TABLES, P
 from dagster_models.sql.dialects.postgres_names import postgres_name
 from dagster_models.sql.dialects.postgres_tokens import POSTGRES_TOKENS
 
-
-def _multiplies(node: exp.Expr) -> bool:
-    """A function that sqlglot does not know may return a set, as 89 of the catalog do, and one of
-    the user's own."""
-    return node.find(exp.Explode, exp.Unnest, exp.GenerateSeries, exp.Anonymous) is not None
+#: A function that sqlglot does not know may return a set, as 89 of the catalog do, and one of the
+#: user's own.
+_MULTIPLIES = (exp.Explode, exp.Unnest, exp.GenerateSeries, exp.Anonymous)
 
 
 _T = exp.DataType.Type
@@ -65,7 +63,7 @@ POSTGRES = Dialect(
     insert_has_alias=True,
     recursive_ctes_in_any_order=True,
     implied_name=postgres_name,
-    multiplies=_multiplies,
+    multiplies=_MULTIPLIES,
     star_behind_table=True,
     values_column="column{number}",
     type_identity=_type_identity,

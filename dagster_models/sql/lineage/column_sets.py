@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
+from typing import NamedTuple
 
 from sqlglot import exp
 
@@ -17,9 +18,9 @@ def digest_of(*parts: str) -> str:
     return blake2b("\x1f".join(parts).encode(), digest_size=8).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
-    """What is known of an expression. The fields are those of TracedColumn."""
+class Value(NamedTuple):
+    """What is known of an expression. The fields are those of TracedColumn. (It is a tuple because
+    a query has hundreds of them.)"""
 
     type: str = ""
     sources: frozenset[Origin] = frozenset()
@@ -28,11 +29,7 @@ class Value:
     kept: frozenset[Kept] = frozenset()
 
     def typed(self, type_: str) -> Value:
-        return (
-            self
-            if type_ == self.type
-            else Value(type_, self.sources, self.digest, self.reason, self.kept)
-        )
+        return self if type_ == self.type else self._replace(type=type_)
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,11 @@ class ColumnSet:
     def by_name(self) -> dict[str, list[Value]]:
         found: dict[str, list[Value]] = {}
         for name, value in self.columns:
-            found.setdefault(name.lower(), []).append(value)
+            lower = name.lower()
+            if lower in found:
+                found[lower].append(value)
+            else:
+                found[lower] = [value]
         return found
 
     @cached_property
@@ -144,11 +145,9 @@ class ColumnScope:
     outputs: set[str] = field(default_factory=set)  #: names of the SELECT's columns, lower case
     later: set[str] = field(default_factory=set)  #: those of them that are aliases
 
-    def chain(self) -> Iterator[ColumnScope]:
-        scope: ColumnScope | None = self
-        while scope is not None:
-            yield scope
-            scope = scope.outer
+    def chain(self) -> tuple[ColumnScope, ...]:
+        """This scope and those around it, innermost first."""
+        return (self,) if self.outer is None else (self, *self.outer.chain())
 
     def item(self, name: str, home: tuple[str, ...] = ()) -> Item | None:
         """The FROM item whose columns have the prefix *name* (folded), from the inside out.
@@ -190,7 +189,11 @@ def look_up(scope: ColumnScope, name: str) -> Value | Missing | Ambiguous:
     for around in scope.chain():
         if lower in around.merged:
             return around.merged[lower]
-        hits = [(item, value) for item in around.items if (value := _only(item, lower, name))]
+        hits = [
+            (item, _only(item, lower, name))
+            for item in around.items
+            if lower in item.column_set.by_name
+        ]
         if len(hits) == 1:
             return hits[0][1]
         if hits:
@@ -214,11 +217,9 @@ def look_up(scope: ColumnScope, name: str) -> Value | Missing | Ambiguous:
     return Missing(certain, tuple(known))
 
 
-def _only(item: Item, lower: str, name: str) -> Value | None:
+def _only(item: Item, lower: str, name: str) -> Value:
     """The item's column of that name, if necessary in another case."""
-    found = item.column_set.by_name.get(lower)
-    if not found:
-        return None
+    found = item.column_set.by_name[lower]
     if len(found) > 1:
         exact = [value for column, value in item.column_set.columns if column == name]
         return exact[0] if exact else found[0]
@@ -241,7 +242,7 @@ def guessed(name: str, items: list[Item]) -> Value:
         if len(unnamed) == 1:
             return unnamed[0]
         reason = f"`{name}` may be any column without an alias"
-        return replace(together(unnamed), reason=reason)
+        return together(unnamed)._replace(reason=reason)
     origins = tuple(dict.fromkeys(key for item in items for key in item.column_set.origins))
     hidden = next((item.column_set.reason for item in items if item.column_set.reason), "")
     if len(items) == 1 and len(origins) == 1 and not hidden:
@@ -263,13 +264,13 @@ def whole_row(item: Item) -> Value:
     """``select t from t``: all columns as one value."""
     value = together(value for _, value in item.column_set.columns)
     reason = value.reason or ("" if item.column_set.closed else f"a row of `{item.name}`")
-    return replace(value, reason=reason)
+    return value._replace(reason=reason)
 
 
 def either(one: Value, two: Value, type_: str = "") -> Value:
     """The value of a column of a UNION: one of the two."""
     kept = one.kept | two.kept if one.kept and two.kept else frozenset()
-    return replace(together((one, two), type_, "union"), kept=kept)
+    return together((one, two), type_, "union")._replace(kept=kept)
 
 
 def together(values: Iterable[Value], type_: str = "", word: str = "together") -> Value:

@@ -57,6 +57,8 @@ class Expressions:
         self.dialect, self.lines, self.query, self.joined = dialect, lines, query, joined
         self.functions: dict[str, Upstream] = {}  #: those of the project that the query calls
         self.types: dict[int, str] = {}
+        self.prefixes: dict[tuple[str, bool], str] = {}  #: a name, whether quoted -> see ``folded``
+        self.kinds: set[type[exp.Expr]] = set()  #: of the nodes that ``read`` has gone through
         self.spreads = False  #: whether the last expression holds DuckDB's COLUMNS(...)
         self.spanning: list[Spanning] = []
         self.problems: list[ColumnProblem] = []
@@ -79,6 +81,7 @@ class Expressions:
                 value = self.noted(item, scope)
             elif isinstance(item, exp.Query):
                 value = self.subquery(item, scope)
+                self.kinds.add(exp.Query)  # the columns of the subquery were read in between
             elif isinstance(item, exp.Dot) and (owner := self.owner(item, bound, scope)):
                 value = owner
                 stack.append((item.expression, bound))
@@ -132,7 +135,9 @@ class Expressions:
             quoted = bool(item.args.get("quoted"))
             parts.append(self.dialect.fold(item.name, quoted))
             return bound
-        parts.append(type(item).__name__)
+        kind = type(item)
+        self.kinds.add(kind)
+        parts.append(kind.__name__)
         for key, child in item.args.items():
             if child is None or child is False or key in _TYPES:
                 continue
@@ -215,6 +220,11 @@ class Expressions:
         args, table = node.args, node.args.get("table")
         if table is None and isinstance(node.this, exp.Identifier):
             return self.bare(node.this, scope, silent)
+        if args.get("db") is None and isinstance(table, exp.Identifier):  # nearly every column
+            item = scope.item(self.folded(table))
+            found = item.column_set.by_name.get(node.name.lower()) if item is not None else None
+            if found and len(found) == 1 and isinstance(node.this, exp.Identifier):
+                return found[0]
         parts = (args.get("catalog"), args.get("db"), table, node.this)
         names = [part for part in parts if isinstance(part, exp.Identifier)]
         # `a.b.c`: the FROM item may have its schema before it, and fields of a struct may follow.
@@ -250,7 +260,7 @@ class Expressions:
                 what = f"the column `{name.name}` is ambiguous"
                 fix = f"Write {' or '.join(items)}." if items else "Say which one is meant."
                 self.report(name, what, fix, found.certain)
-            return replace(found.value, reason=f"`{name.name}` is ambiguous")
+            return found.value._replace(reason=f"`{name.name}` is ambiguous")
         if name.name.lower() in _NO_COLUMNS or silent:
             return Value(digest=digest_of(name.name.lower())) if not silent else None
         self.report_missing(name, f"there is no column `{name.name}`", found)
@@ -277,7 +287,7 @@ class Expressions:
             fields = {key.lower(): type_ for key, type_ in (fields_of(value.type) or {}).items()}
             type_ = fields.get(name.name.lower(), "")
             digest = digest_of(value.digest, name.name.lower())
-            value = replace(value, type=type_, digest=digest, kept=frozenset())
+            value = value._replace(type=type_, digest=digest, kept=frozenset())
         return value
 
     def row_of(self, node: exp.Column, scope: ColumnScope) -> Value:
@@ -289,7 +299,13 @@ class Expressions:
 
     def folded(self, name: exp.Expr | None) -> str:
         """A prefix of columns, as the dialect compares it; "" if there is none."""
-        return self.dialect.alias(self.table(name))
+        if not isinstance(name, exp.Identifier):
+            return self.dialect.alias("")
+        written = name.name, bool(name.args.get("quoted"))
+        found = self.prefixes.get(written)
+        if found is None:  # nearly every column of a query has the same few prefixes
+            found = self.prefixes[written] = self.dialect.alias(self.dialect.fold(*written))
+        return found
 
     def table(self, name: exp.Expr | None) -> str:
         """A part of a table's name, as the dialect compares it; "" if there is none."""

@@ -117,13 +117,13 @@ class FromItems:
         left, right = left or Value(), right or Value()
         scope.deciding |= left.sources | right.sources
         if side.upper() == "RIGHT":
-            merged = replace(right, type=right.type if right.type == left.type else "")
+            merged = right.typed(right.type if right.type == left.type else "")
         elif side.upper() == "FULL":
             merged = together((left, right), unified((left.type, right.type)), "using")
         elif self.dialect.using_type_is_left:
             merged = left
         else:
-            merged = replace(left, type=left.type if left.type == right.type else "")
+            merged = left.typed(left.type if left.type == right.type else "")
         scope.merged[lower] = merged
         owner = next((item for item in before if lower in item.column_set.by_name), None)
         if owner is not None:
@@ -221,9 +221,9 @@ class FromItems:
             own = "range" if node.args.get("is_end_exclusive") else "generate_series"
             ends = {settled(self.types.of(node.args.get(key))) for key in ("start", "end")}
             type_ = "BIGINT" if ends <= {"INTEGER", "BIGINT"} else ""
-            made = [(own, replace(value, type=type_))]
+            made = [(own, value.typed(type_))]
             if numbered:
-                number = replace(value, type="BIGINT", digest=digest_of(value.digest, _NUMBER))
+                number = value._replace(type="BIGINT", digest=digest_of(value.digest, _NUMBER))
                 made.append((_NUMBER, number))
             column_set = ColumnSet(tuple(made), rows=value.digest, row_sources=value.sources)
             return column_set.renamed(names[: len(made)])
@@ -231,7 +231,7 @@ class FromItems:
         if isinstance(offset := node.args.get("offset"), exp.Identifier):
             names = [*names, self.output(offset)]
         columns = tuple(
-            (name, replace(value, type=of, digest=digest_of(value.digest, name)))
+            (name, value._replace(type=of, digest=digest_of(value.digest, name)))
             for name, of in zip(names, (type_, *[""] * len(names)), strict=False)
         )
         hidden = "columns of a table function" if value.sources and not names else ""
@@ -365,7 +365,7 @@ def _is_group(node: exp.Subquery) -> bool:
 def _returned(called: Upstream, arguments: Value) -> ColumnSet:
     """The columns of the table that a function of the project returns."""
     columns = tuple(
-        (name, replace(column, sources=column.sources | arguments.sources))
+        (name, column._replace(sources=column.sources | arguments.sources))
         for name, column in (
             (name, column_of(called.key, name, type_)) for name, type_ in called.schema.columns
         )

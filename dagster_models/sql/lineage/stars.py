@@ -97,7 +97,7 @@ class Stars:
         if value is None or fields is None:
             return ColumnSet((), False, True, (), f"the columns of {node.sql()} are not known")
         columns = tuple(
-            (name, replace(value, type=of, digest=digest_of(value.digest, name)))
+            (name, value._replace(type=of, digest=digest_of(value.digest, name)))
             for name, of in fields.items()
         )
         star = node.this if isinstance(node, exp.Column) else node.expression
@@ -133,7 +133,7 @@ class _Changes:
         self.replaced: dict[str, tuple[str, Value]] = {}
         for alias in star.args.get("replace") or ():
             value = stars.expressions.read(alias.this, scope)
-            value = replace(value, type=stars.types.of(alias.this))
+            value = value.typed(stars.types.of(alias.this))
             self.replaced[alias.alias.lower()] = (stars.output(alias.args["alias"]), value)
         self.done: set[str] = set()  #: names that were replaced: DuckDB shows only the first
 

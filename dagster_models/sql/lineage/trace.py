@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from sqlglot import exp
 
-from dagster_models.core.traced import Name, Trace, TracedColumn, Upstream
+from dagster_models.core.traced import Kept, Name, Origin, Trace, TracedColumn, Upstream
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.sql.dialects.type_words import settled, unified
 from dagster_models.sql.lineage.column_sets import (
@@ -40,6 +41,7 @@ from dagster_models.sql.tokens import TokenizedText
 _OWN = {"with_", "from_", "joins", "expressions", "laterals", "hint", "kind", "into"}
 #: At most this many rounds for a recursive CTE: one that swaps its columns needs one for each.
 _ROUNDS = 4
+_T = TypeVar("_T", Origin, Kept)
 
 
 def trace(
@@ -85,10 +87,10 @@ def followed(
         TracedColumn(
             name,
             settled(value.type),
-            tuple(sorted(value.sources)),
+            _in_order(value.sources),
             value.reason,
             value.digest,
-            tuple(sorted(value.kept)),
+            _in_order(value.kept),
         )
         for name, value in column_set.numbered(source.dialect.columns_have_case).columns
     )
@@ -109,6 +111,10 @@ def followed(
         deciding,
         tuple(sorted(set(tracer.expressions.spanning))),
     )
+
+
+def _in_order(found: frozenset[_T]) -> tuple[_T, ...]:
+    return tuple(found) if len(found) < 2 else tuple(sorted(found))  # nearly always one
 
 
 class _QueryTracer:
@@ -183,7 +189,9 @@ class _QueryTracer:
                 column_set = column_set.numbered()
             is_value = bool(cte.args.get("scalar")) or self.dialect.ctes_are_values
             problems = self.expressions.withhold(since)
-            known[name] = replace(column_set, problems=problems, is_value=is_value)
+            if (problems, is_value) != (column_set.problems, column_set.is_value):
+                column_set = replace(column_set, problems=problems, is_value=is_value)
+            known[name] = column_set
         return known
 
     def recursive(
@@ -203,7 +211,7 @@ class _QueryTracer:
             sources = [value.sources for _, value in column_set.columns]
             every = both.every_source if distinct else ()
             columns = tuple(
-                (column, replace(value, type=settled(old.type)))
+                (column, value.typed(settled(old.type)))
                 for (column, value), (_, old) in zip(both.columns, first.columns, strict=False)
             )
             column_set = replace(
@@ -237,7 +245,7 @@ class _QueryTracer:
                 # The right half decides which rows there are; the values come from the left half.
                 matched = self.by_position(column_set, right)
                 kept = [
-                    (name, replace(value, type=both.type))
+                    (name, value.typed(both.type))
                     for (name, value), (_, both) in zip(
                         column_set.columns, matched.columns, strict=False
                     )
@@ -261,9 +269,8 @@ class _QueryTracer:
         for (name, one), (_, two) in pairs:
             value = either(one, two, unified((one.type, two.type)))
             if not exact:
-                value = replace(
-                    value, reason=value.reason or "not all columns of a UNION are known"
-                )
+                reason = value.reason or "not all columns of a UNION are known"
+                value = value._replace(reason=reason)
             columns.append((name, value))
         return ColumnSet(
             tuple(columns),
@@ -287,7 +294,7 @@ class _QueryTracer:
         both = {name.lower() for name, _ in left.columns} & {n.lower() for n, _ in right.columns}
         for name, value in columns.items():
             if name.lower() not in both:  # it is NULL in the rows of the other half
-                columns[name] = replace(value, kept=frozenset())
+                columns[name] = value._replace(kept=frozenset())
         return ColumnSet(
             tuple(columns.items()),
             left.closed and right.closed,
@@ -371,10 +378,11 @@ class _QueryTracer:
         if isinstance(inner, exp.Dot) and isinstance(inner.expression, exp.Star):
             return self.stars.of_value(inner, scope)  # `(f(x)).*`
         self.expressions.spreads = False
+        self.expressions.kinds.clear()
         value = self.expressions.read(inner, scope)
         if isinstance(node, exp.Aliases) or self.expressions.spreads:
             return ColumnSet((), False, True, (), "an expression gives several columns")
-        if self.dialect.multiplies(inner):
+        if self.multiplies(inner):
             scope.deciding |= value.sources
         type_ = self.types.of(inner)
         spread = self.dialect.unnest_spreads and isinstance(inner, (exp.Explode, exp.Unnest))
@@ -387,6 +395,13 @@ class _QueryTracer:
         else:
             name = self.implied_name(inner, scope)
         return ColumnSet(((name, value.typed(type_)),))
+
+    def multiplies(self, node: exp.Expr) -> bool:
+        """Whether an expression, which was read last, makes several rows of one."""
+        kinds, several = self.expressions.kinds, self.dialect.multiplies
+        if exp.Query in kinds:  # what is in a subquery was not read as a part of it
+            return node.find(*several) is not None
+        return any(issubclass(kind, several) for kind in kinds)
 
     def implied_name(self, node: exp.Expr, scope: ColumnScope) -> str:
         """The warehouse's name for a column without an alias; "" if only the warehouse knows it."""
