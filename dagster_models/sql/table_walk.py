@@ -41,8 +41,8 @@ from dagster_models.sql.suspects import REGCLASS, Given, given_to, text_cast_to_
 
 #: Each of these has a FROM list (or a target) of its own, in which names are looked up.
 _OPENS = (exp.Select, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Pivot)
-#: These are nearly all nodes of a tree, and no table is in them. (A hint only names aliases.)
-_LEAVES = frozenset({exp.Identifier, exp.Literal, exp.Hint})
+#: These are nearly all arguments of a tree, and no table is in them. (A hint only names aliases.)
+_LEAVES = frozenset({exp.Identifier, exp.Literal, exp.Hint, str, bool, type(None)})
 #: Statements and clauses that change a relation. A query has none of them in it.
 _WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Into)
 #: The schema in which DuckDB shows all rows that a recursive CTE has found so far.
@@ -102,6 +102,7 @@ class _StatementWalk:
         arguments: Collection[int],
     ) -> None:
         self.dialect, self.is_string, self.arguments = dialect, is_string, arguments
+        self.in_reads_tables = dialect.in_reads_tables
         self.stack: list[tuple[exp.Expr, TableScope]] = []
         self.found = FoundNames()
         self.columns: list[tuple[tuple[exp.Identifier, ...], TableScope]] = []
@@ -133,7 +134,7 @@ class _StatementWalk:
     def visit(self, node: exp.Expr, scope: TableScope) -> None:
         args = node.args
         alias = args.get("alias")
-        if alias is not None:
+        if alias is not None and (type(alias) is not exp.Identifier or self.in_reads_tables):
             self.given(alias, scope)
         look, opens, without = _KINDS.get(type(node)) or _kind(type(node))
         if look is not None:
@@ -141,12 +142,16 @@ class _StatementWalk:
         inner = scope
         if opens or args.get("with_") is not None:
             inner = self.open(node, opens, scope)
-        for child in node.iter_expressions():
-            of = type(child)
-            if of in _LEAVES or child.arg_key in without:
+        for key, value in args.items():  # as iter_expressions, in two thirds of the time
+            if key in without:
                 continue
-            if of is not exp.Column or not self.plain_column(child, inner):
-                self.stack.append((child, inner))
+            for child in value if type(value) is list else (value,):
+                of = type(child)
+                if of is exp.Column:
+                    if not self.plain_column(child, inner):
+                        self.stack.append((child, inner))
+                elif of not in _LEAVES and isinstance(child, exp.Expr):
+                    self.stack.append((child, inner))
 
     def given(self, alias: exp.Expr, scope: TableScope) -> None:
         """Note the alias that a FROM item or an expression is given."""
@@ -154,7 +159,7 @@ class _StatementWalk:
             name = self.alias(alias.this)
             scope.names.add(name)
             scope.given.add(name)
-        elif self.dialect.in_reads_tables and isinstance(alias, exp.Identifier):
+        elif self.in_reads_tables and isinstance(alias, exp.Identifier):
             scope.aliases.add(self.alias(alias))
 
     def open(self, node: exp.Expr, opens: bool, scope: TableScope) -> TableScope:
@@ -304,7 +309,7 @@ class _StatementWalk:
 
     def inside(self, node: exp.In, scope: TableScope) -> None:
         """`x in db.t`: see ``Dialect.in_reads_tables``."""
-        if not self.dialect.in_reads_tables:
+        if not self.in_reads_tables:
             return
         listed = node.args.get("field")
         table = self.argument(listed, scope, certain=False) if listed is not None else None

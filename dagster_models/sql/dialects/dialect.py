@@ -69,8 +69,14 @@ def unknown_type(type_of: TypeOf, node: exp.Expr) -> str:
     return ""
 
 
+def classes(*nodes: type[exp.Expr]) -> frozenset[type[exp.Expr]]:
+    """These classes of nodes, and all that are made of them."""
+    below = (classes(*node.__subclasses__()) for node in nodes)
+    return frozenset(nodes).union(*below)
+
+
 #: `unnest(x) + 1`. In most dialects such a function has a name that sqlglot knows.
-_SPREADING = (exp.Explode, exp.Unnest, exp.Posexplode, exp.Inline, exp.Stack)
+_SPREADING = classes(exp.Explode, exp.Unnest, exp.Posexplode, exp.Inline, exp.Stack)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,7 +198,7 @@ class Dialect:
     #: `name.upper()` is a function of the column.
     methods: bool = False
     #: The functions that make several rows of one, as a column of SELECT.
-    multiplies: tuple[type[exp.Expr], ...] = _SPREADING
+    multiplies: frozenset[type[exp.Expr]] = _SPREADING
     #: `generate_series(...)` and `range(...)` in FROM have one column, with the function's name.
     series_column: bool = False
     #: `unnest(...)` of structs, as a column of SELECT, gives a column for each of their fields.

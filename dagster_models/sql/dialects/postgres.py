@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from dagster_models.sql.dialects.dialect import Dialect, kept
+from dagster_models.sql.dialects.dialect import Dialect, classes, kept
 from dagster_models.sql.dialects.postgres_catalog import MORE_POSTGRES_TABLES, POSTGRES_TABLES
 from dagster_models.sql.dialects.postgres_names import postgres_name
 from dagster_models.sql.dialects.postgres_tokens import POSTGRES_TOKENS
 
 #: A function that sqlglot does not know may return a set, as 89 of the catalog do, and one of the
 #: user's own.
-_MULTIPLIES = (exp.Explode, exp.Unnest, exp.GenerateSeries, exp.Anonymous)
+_MULTIPLIES = classes(exp.Explode, exp.Unnest, exp.GenerateSeries, exp.Anonymous)
 
 
 _T = exp.DataType.Type

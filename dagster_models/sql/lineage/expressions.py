@@ -75,7 +75,8 @@ class Expressions:
         while stack:
             item, bound = stack.pop()
             if isinstance(item, exp.Column):
-                if not isinstance(item.this, exp.Star) and self.first_part(item) in bound:
+                inside = bound and not isinstance(item.this, exp.Star)
+                if inside and self.first_part(item) in bound:
                     parts.append(item.name.lower())
                     continue
                 value = self.noted(item, scope)

@@ -401,7 +401,7 @@ class _QueryTracer:
         kinds, several = self.expressions.kinds, self.dialect.multiplies
         if exp.Query in kinds:  # what is in a subquery was not read as a part of it
             return node.find(*several) is not None
-        return any(issubclass(kind, several) for kind in kinds)
+        return not kinds.isdisjoint(several)
 
     def implied_name(self, node: exp.Expr, scope: ColumnScope) -> str:
         """The warehouse's name for a column without an alias; "" if only the warehouse knows it."""
