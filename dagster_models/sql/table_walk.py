@@ -56,8 +56,7 @@ class FoundNames:
     ``clashing``: tables of one FROM list that differ only in their schema, so their bare names
     would be ambiguous or refer to another table. ``temporary``: tables that it creates for the
     session. ``opaque``: sqlglot does not understand the statement, so it may use tables that are
-    not found.
-    ``writes``: the kinds of statements and clauses in it that write. ``suspects``:
+    not found. ``writes``: the kinds of statements and clauses in it that write. ``suspects``:
     functions in FROM, and the names that they are given. ``queries``: functions that are given the
     text of a query. ``calls``: where the names of functions stand that sqlglot does not know.
     """
@@ -102,7 +101,6 @@ class _StatementWalk:
         arguments: Collection[int],
     ) -> None:
         self.dialect, self.is_string, self.arguments = dialect, is_string, arguments
-        self.in_reads_tables = dialect.in_reads_tables
         self.stack: list[tuple[exp.Expr, TableScope]] = []
         self.found = FoundNames()
         self.columns: list[tuple[tuple[exp.Identifier, ...], TableScope]] = []
@@ -134,23 +132,20 @@ class _StatementWalk:
     def visit(self, node: exp.Expr, scope: TableScope) -> None:
         args = node.args
         alias = args.get("alias")
-        if alias is not None and (type(alias) is not exp.Identifier or self.in_reads_tables):
+        if alias is not None:
             self.given(alias, scope)
         look, opens, without = _KINDS.get(type(node)) or _kind(type(node))
         if look is not None:
             look(self, node, scope)
-        inner = scope
-        if opens or args.get("with_") is not None:
-            inner = self.open(node, opens, scope)
+        opened = opens or args.get("with_") is not None
+        inner = self.open(node, opens, scope) if opened else scope
         for key, value in args.items():  # as iter_expressions, in two thirds of the time
-            if key in without:
-                continue
-            for child in value if type(value) is list else (value,):
+            children = () if key in without else value if type(value) is list else (value,)
+            for child in children:
                 of = type(child)
-                if of is exp.Column:
-                    if not self.plain_column(child, inner):
-                        self.stack.append((child, inner))
-                elif of not in _LEAVES and isinstance(child, exp.Expr):
+                if of in _LEAVES or (of is exp.Column and self.plain_column(child, inner)):
+                    continue
+                if isinstance(child, exp.Expr):
                     self.stack.append((child, inner))
 
     def given(self, alias: exp.Expr, scope: TableScope) -> None:
@@ -159,7 +154,7 @@ class _StatementWalk:
             name = self.alias(alias.this)
             scope.names.add(name)
             scope.given.add(name)
-        elif self.in_reads_tables and isinstance(alias, exp.Identifier):
+        elif self.dialect.in_reads_tables and isinstance(alias, exp.Identifier):
             scope.aliases.add(self.alias(alias))
 
     def open(self, node: exp.Expr, opens: bool, scope: TableScope) -> TableScope:
@@ -309,7 +304,7 @@ class _StatementWalk:
 
     def inside(self, node: exp.In, scope: TableScope) -> None:
         """`x in db.t`: see ``Dialect.in_reads_tables``."""
-        if not self.in_reads_tables:
+        if not self.dialect.in_reads_tables:
             return
         listed = node.args.get("field")
         table = self.argument(listed, scope, certain=False) if listed is not None else None

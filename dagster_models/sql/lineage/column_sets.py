@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from sqlglot import exp
 
-from dagster_models.core.traced import ColumnProblem, Kept, Name, Origin
+from dagster_models.core.traced import ColumnProblem, Kept, Name, Origin, Schema
+
+_T = TypeVar("_T", Origin, Kept)
 
 
 def digest_of(*parts: str) -> str:
     """16 hex digits that stand for the parts."""
     return blake2b("\x1f".join(parts).encode(), digest_size=8).hexdigest()
+
+
+def in_order(found: frozenset[_T]) -> tuple[_T, ...]:
+    return tuple(found) if len(found) < 2 else tuple(sorted(found))  # nearly always one
 
 
 class Value(NamedTuple):
@@ -258,6 +264,14 @@ def column_of(key: Name, name: str, type_: str = "") -> Value:
     """A column of something upstream."""
     digest, kept = digest_of("column", *key, name.lower()), frozenset({(key, name, "")})
     return Value(type_, frozenset({(key, name)}), digest, kept=kept)
+
+
+@lru_cache(maxsize=512)  # several models of a project read the same one
+def columns_of(key: Name, schema: Schema, rows: str) -> ColumnSet:
+    """The columns of something upstream."""
+    columns = tuple((name, column_of(key, name, type_)) for name, type_ in schema.columns)
+    origins = () if schema.closed else (key,)
+    return ColumnSet(columns, schema.closed, schema.certain, origins, "", rows)
 
 
 def whole_row(item: Item) -> Value:

@@ -76,7 +76,7 @@ class Expressions:
             item, bound = stack.pop()
             if isinstance(item, exp.Column):
                 inside = bound and not isinstance(item.this, exp.Star)
-                if inside and self.first_part(item) in bound:
+                if inside and _first_part(item) in bound:
                     parts.append(item.name.lower())
                     continue
                 value = self.noted(item, scope)
@@ -102,6 +102,18 @@ class Expressions:
             parts.append(value.digest)
             reason = reason or value.reason
         return Value("", frozenset(sources), digest_of(*parts), reason, self.kept(node, scope))
+
+    def begin(self) -> None:
+        """Forget what an expression has shown of itself beside its value."""
+        self.spreads = False
+        self.kinds.clear()
+
+    def multiplied(self, node: exp.Expr) -> bool:
+        """Whether an expression, the only one read since ``begin``, makes several rows of one."""
+        several = self.dialect.multiplies
+        if exp.Query in self.kinds:  # the columns of a subquery are other expressions
+            return node.find(*several) is not None
+        return not self.kinds.isdisjoint(several)
 
     def kept(self, node: exp.Expr, scope: ColumnScope) -> frozenset[Kept]:
         """The upstream columns whose values *node* keeps; see TracedColumn."""
@@ -161,7 +173,7 @@ class Expressions:
         if not self.dialect.methods or not isinstance(node.expression, exp.Func):
             return None
         with_columns(node)
-        if not isinstance(node.this, exp.Column) or self.first_part(node.this) in bound:
+        if not isinstance(node.this, exp.Column) or _first_part(node.this) in bound:
             return None
         schema = Value(digest=digest_of("schema", *(part.name.lower() for part in node.this.parts)))
         return self.column(node.this, scope, silent=True) or schema
@@ -178,11 +190,6 @@ class Expressions:
         if found.schema.closed:
             return ""
         return f"what the function {'.'.join(found.key)} reads is not followed"
-
-    def first_part(self, node: exp.Column) -> str:
-        """The outermost part of a column's name, lower case."""
-        name: str = node.parts[0].name
-        return name.lower()
 
     def subquery(self, node: exp.Query, scope: ColumnScope) -> Value:
         column_set = self.query(node, scope, scope.ctes)
@@ -239,9 +246,9 @@ class Expressions:
             if found:
                 several = item.column_set.columns if len(found) > 1 else ()
                 value = next((v for n, v in several if n == column.name), found[0])
-                return self.field(value, names[index + 2 :])
+                return _field(value, names[index + 2 :])
             if not item.column_set.knows_all:
-                return self.field(guessed(column.name, [item]), names[index + 2 :])
+                return _field(guessed(column.name, [item]), names[index + 2 :])
             if index == 0:
                 return self.missing_in(item.name, item.column_set, column, names, scope, silent)
         if self.joined and self.folded(names[0]) in self.joined:
@@ -271,9 +278,9 @@ class Expressions:
         """`s.f`: a field of the column s."""
         found = look_up(scope, names[0].name)
         if isinstance(found, Value):
-            return self.field(found, names[1:])
+            return _field(found, names[1:])
         if isinstance(found, Ambiguous):
-            return self.field(found.value, names[1:])
+            return _field(found.value, names[1:])
         if not silent:
             written = ".".join(name.name for name in names[:-1])
             tables = tuple(item.name for around in scope.chain() for item in around.items)
@@ -282,14 +289,6 @@ class Expressions:
             if not self.dialect.ctes_are_values and names[-1].name.lower() not in _OF_SEQUENCES:
                 self.problems[-1] = replace(self.problems[-1], no_table=True, missing="")
         return None
-
-    def field(self, value: Value, path: list[exp.Identifier]) -> Value:
-        for name in path:
-            fields = {key.lower(): type_ for key, type_ in (fields_of(value.type) or {}).items()}
-            type_ = fields.get(name.name.lower(), "")
-            digest = digest_of(value.digest, name.name.lower())
-            value = value._replace(type=type_, digest=digest, kept=frozenset())
-        return value
 
     def row_of(self, node: exp.Column, scope: ColumnScope) -> Value:
         item = scope.item(self.folded(node.args.get("table")))
@@ -350,7 +349,7 @@ class Expressions:
             found = look_up(scope, names[0].name)
             row = column_set.by_name.get(names[0].name.lower())
             if row and isinstance(found, Value):  # a struct with its table's name
-                return self.field(found, names[1:])
+                return _field(found, names[1:])
         if not silent:
             known = tuple(name for name, _ in column_set.columns)
             what = f"`{table}` has no column `{column.name}`"
@@ -374,3 +373,18 @@ class Expressions:
         start = name.meta.get("start")
         line, column = self.lines.place(start) if isinstance(start, int) else (1, 1)
         self.problems.append(ColumnProblem(what, line, column, fix, certain))
+
+
+def _first_part(node: exp.Column) -> str:
+    """The outermost part of a column's name, lower case."""
+    name: str = node.parts[0].name
+    return name.lower()
+
+
+def _field(value: Value, path: list[exp.Identifier]) -> Value:
+    for name in path:
+        fields = {key.lower(): type_ for key, type_ in (fields_of(value.type) or {}).items()}
+        type_ = fields.get(name.name.lower(), "")
+        digest = digest_of(value.digest, name.name.lower())
+        value = value._replace(type=type_, digest=digest, kept=frozenset())
+    return value

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 from sqlglot import exp
 
-from dagster_models.core.traced import Name, Origin, Schema, Trace, Upstream
+from dagster_models.core.traced import Origin, Trace, Upstream
 from dagster_models.sql.dialects.type_words import settled, unified
 from dagster_models.sql.lineage.column_sets import (
     ColumnScope,
@@ -16,6 +15,7 @@ from dagster_models.sql.lineage.column_sets import (
     Item,
     Value,
     column_of,
+    columns_of,
     digest_of,
     together,
 )
@@ -267,7 +267,7 @@ class FromItems:
             for what, _, _, read, keys in found.trace.spanning:
                 self.expressions.spanning.append((what, *place, read, keys))
             return _in_place(found.trace, rows), own
-        return _relation(found.key, found.schema, rows), own
+        return columns_of(found.key, found.schema, rows), own
 
     def pivoted(self, pivot: exp.Pivot, column_set: ColumnSet, scope: ColumnScope) -> ColumnSet:
         """PIVOT and UNPIVOT keep the columns that they neither spread nor gather."""
@@ -336,14 +336,6 @@ class FromItems:
             label, value = into.this.name, into.expressions[0].name
         names = [column.name for column in node.expressions]
         return self.gathered(item.column_set, names, label, value, digest)
-
-
-@lru_cache(maxsize=512)  # several models of a project read the same one
-def _relation(key: Name, schema: Schema, rows: str) -> ColumnSet:
-    """The columns of something upstream."""
-    columns = tuple((name, column_of(key, name, type_)) for name, type_ in schema.columns)
-    origins = () if schema.closed else (key,)
-    return ColumnSet(columns, schema.closed, schema.certain, origins, "", rows)
 
 
 def _side(items: list[Item]) -> ColumnScope:

@@ -14,11 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from sqlglot import exp
 
-from dagster_models.core.traced import Kept, Name, Origin, Trace, TracedColumn, Upstream
+from dagster_models.core.traced import Name, Trace, TracedColumn, Upstream
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.sql.dialects.type_words import settled, unified
 from dagster_models.sql.lineage.column_sets import (
@@ -27,6 +26,7 @@ from dagster_models.sql.lineage.column_sets import (
     Value,
     digest_of,
     either,
+    in_order,
     searched,
 )
 from dagster_models.sql.lineage.expression_types import Types
@@ -41,7 +41,6 @@ from dagster_models.sql.tokens import TokenizedText
 _OWN = {"with_", "from_", "joins", "expressions", "laterals", "hint", "kind", "into"}
 #: At most this many rounds for a recursive CTE: one that swaps its columns needs one for each.
 _ROUNDS = 4
-_T = TypeVar("_T", Origin, Kept)
 
 
 def trace(
@@ -87,10 +86,10 @@ def followed(
         TracedColumn(
             name,
             settled(value.type),
-            _in_order(value.sources),
+            in_order(value.sources),
             value.reason,
             value.digest,
-            _in_order(value.kept),
+            in_order(value.kept),
         )
         for name, value in column_set.numbered(source.dialect.columns_have_case).columns
     )
@@ -111,10 +110,6 @@ def followed(
         deciding,
         tuple(sorted(set(tracer.expressions.spanning))),
     )
-
-
-def _in_order(found: frozenset[_T]) -> tuple[_T, ...]:
-    return tuple(found) if len(found) < 2 else tuple(sorted(found))  # nearly always one
 
 
 class _QueryTracer:
@@ -149,9 +144,8 @@ class _QueryTracer:
         if isinstance(node, exp.Values):
             return self.items.values(node, ColumnScope(outer, dict(ctes)))
         if isinstance(node, exp.Table):
-            return self.items.from_item(
-                node, ColumnScope(outer, self.with_ctes(node, outer, ctes))
-            ).column_set
+            scope = ColumnScope(outer, self.with_ctes(node, outer, ctes))
+            return self.items.from_item(node, scope).column_set
         if isinstance(node, exp.Pivot):
             known = self.with_ctes(node, outer, ctes)
             return self.items.pivot_statement(node, ColumnScope(outer, known))
@@ -264,9 +258,8 @@ class _QueryTracer:
     def by_position(self, left: ColumnSet, right: ColumnSet) -> ColumnSet:
         columns = []
         closed = left.closed and right.closed and len(left.columns) == len(right.columns)
-        pairs = zip(left.columns, right.columns, strict=False)
         exact = left.closed and right.closed
-        for (name, one), (_, two) in pairs:
+        for (name, one), (_, two) in zip(left.columns, right.columns, strict=False):
             value = either(one, two, unified((one.type, two.type)))
             if not exact:
                 reason = value.reason or "not all columns of a UNION are known"
@@ -377,12 +370,11 @@ class _QueryTracer:
             return self.stars.matching(inner, scope)
         if isinstance(inner, exp.Dot) and isinstance(inner.expression, exp.Star):
             return self.stars.of_value(inner, scope)  # `(f(x)).*`
-        self.expressions.spreads = False
-        self.expressions.kinds.clear()
+        self.expressions.begin()
         value = self.expressions.read(inner, scope)
         if isinstance(node, exp.Aliases) or self.expressions.spreads:
             return ColumnSet((), False, True, (), "an expression gives several columns")
-        if self.multiplies(inner):
+        if self.expressions.multiplied(inner):
             scope.deciding |= value.sources
         type_ = self.types.of(inner)
         spread = self.dialect.unnest_spreads and isinstance(inner, (exp.Explode, exp.Unnest))
@@ -395,13 +387,6 @@ class _QueryTracer:
         else:
             name = self.implied_name(inner, scope)
         return ColumnSet(((name, value.typed(type_)),))
-
-    def multiplies(self, node: exp.Expr) -> bool:
-        """Whether an expression, which was read last, makes several rows of one."""
-        kinds, several = self.expressions.kinds, self.dialect.multiplies
-        if exp.Query in kinds:  # what is in a subquery was not read as a part of it
-            return node.find(*several) is not None
-        return not kinds.isdisjoint(several)
 
     def implied_name(self, node: exp.Expr, scope: ColumnScope) -> str:
         """The warehouse's name for a column without an alias; "" if only the warehouse knows it."""
