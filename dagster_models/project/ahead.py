@@ -27,8 +27,13 @@ from dagster_models.project.snapshot import with_own_columns
 from dagster_models.project.trace import declared_schema, schema_of
 from dagster_models.sql.dialects.table import dialect_of
 
-#: A comment, or what is read (in the group). A name that is missed, or is none, only costs time.
-_READ = re.compile(r"--[^\n]*|/\*.*?\*/|\b(?:from|join)\s+([\w.\"`]+)", re.IGNORECASE | re.DOTALL)
+#: A comment, or what is read (in a group), in lower case. A name that is missed, or is none, only
+#: costs time. Each branch begins with a letter or a sign, so that all others are passed over.
+_READ = re.compile(
+    r"--[^\n]*|/\*.*?\*/"
+    r"|from(?<=\bfrom)\s+([\w.\"`]+)|join(?<=\bjoin)\s+([\w.\"`]+)",
+    re.DOTALL,
+)
 _QUOTES = str.maketrans("", "", '"`')
 
 
@@ -96,7 +101,8 @@ class Ahead:
     def _meanings(self, text: str) -> Iterator[tuple[str, Key | None]]:
         """The names after FROM and JOIN, each with its only meaning in the project, or with None if
         it has none."""
-        for name in {found.translate(_QUOTES).lower() for found in _READ.findall(text) if found}:
+        read = {one or two for one, two in _READ.findall(text.lower())} - {""}
+        for name in {found.translate(_QUOTES) for found in read}:
             meant = self._keys.get(tuple(name.split(".")[-2:]), ())
             if len(meant) < 2:
                 yield name, next(iter(meant), None)

@@ -247,6 +247,9 @@ def test_sqlglot_reads_the_same(name: str) -> None:
         ("select t.y from (a join b on a.k = b.x) as t", ["a.k", "b.x"]),
         ("select a.y from a, generate_series(1, a.x) as s", ["a.x"]),
         ("select a.y from a, unnest([a.x]) as s(u)", ["a.x"]),
+        ("select y, unnest([x]) + 1 as e from a", ["a.x"]),
+        ("select (select unnest([x]) limit 1) as e, y + 1 as z from a", ["a.x"]),
+        ("select y + (select max(u) from unnest([x]) as s(u)) as e from a", ["a.x", "a.y"]),
         (
             "with recursive r as (select y from a where k > 1 union all"
             " select a.y from a join r on a.x = 1) select y from r",
