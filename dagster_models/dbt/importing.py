@@ -179,6 +179,7 @@ class _Importing:
             if (why := header_of(it, manifest, rendering, self.dialect).refused)
         } | dict(unloadable)
         lost = {name for name, text in self.texts.items() if text.way is Way.NONE}
+        lost |= {name for name, it in manifest.sources.items() if it.relation.is_file}
         self.beside: BesideSql = beside_sql(
             manifest,
             DbtLookup(manifest, self.names, lost | self.refused.keys()),

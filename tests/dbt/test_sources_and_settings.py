@@ -6,8 +6,10 @@ import ast
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
+from dagster_models.dbt.importing import ImportOptions, import_project
 from dagster_models.dbt.project.manifest import Manifest
 from dagster_models.dbt.project.names import NodeNames
 from dagster_models.dbt.project.remarks import Weight
@@ -244,6 +246,44 @@ def test_targets_never_hold_a_secret(tmp_path: Path) -> None:
     assert given["dev"]["password"] == "${PGPASS}"
     duck = profile(tmp_path, type="duckdb", path="x.duckdb", settings={"s3_secret_key": "abc"})
     assert duck == {"dev": {"type": "duckdb", "path": "x.duckdb"}}
+
+
+def test_databases_that_duckdb_attaches(tmp_path: Path) -> None:
+    """All of them, or none: with a part of them, a name could mean another table."""
+    files = [{"path": "other/crm.duckdb"}, {"path": "{{ env_var('ERP') }}", "alias": "erp"}]
+    found = profile(tmp_path, type="duckdb", path="x.duckdb", attach=files)["dev"]
+    assert found["attach"] == {"crm": {"duckdb": "other/crm.duckdb"}, "erp": {"duckdb": "${ERP}"}}
+    for other in (
+        {"path": "md:shop"},
+        {"path": "s3://b/x.duckdb"},
+        {"path": "x.db", "type": "sqlite"},
+        {"path": "x.duckdb", "secret": "s"},
+    ):
+        profile(tmp_path, type="duckdb", path="x.duckdb", attach=[*files, other])
+        target, remarks = target_of(manifest_of(tmp_path), None)
+        assert "attach" not in target["dev"]
+        assert ["`attach`" in it.what for it in remarks] == [True]
+
+
+@pytest.mark.parametrize("before", ["", "{% set x = 1 %}"])  # the source text, and rendered
+def test_a_source_that_is_a_file_is_named_by_the_models_that_read_it(
+    tmp_path: Path, before: str
+) -> None:
+    """dbt-duckdb's `external_location`: there is no table for a declaration or a check."""
+    file, function = "'data/sent_x.csv'", "read_csv('s3://b/y.csv')"
+    both = [source("sent", relation_name=file), source("paid", relation_name=function)]
+    sources = {it["unique_id"]: it for it in both}
+    text = "select * from {{ source('raw', 'sent') }} join {{ source('raw', 'paid') }} using (id)"
+    model = step("a", *sources, raw_code=before + text, language="sql")
+    test = dbt_test("source.shop.raw.sent", "not_null", "id")
+    found = import_project(manifest_of(tmp_path, model, test, sources=sources), ImportOptions())
+    written = f"select * from {file} join {function} using (id)\n"
+    assert str(found.files["models/marts/a.sql"]).endswith(written)
+    assert "models/sources.yaml" not in found.files
+    said = {of: (weight, what) for of, weight, what in found.report.remarks}
+    weight, what = said["source.shop.raw.sent"]
+    assert (weight, f"models read `{file}`" in what) == ("differs", True)
+    assert "which is not imported" in said[test["unique_id"]][1]
 
 
 def test_a_profile_that_is_no_yaml_is_named_without_its_text(tmp_path: Path) -> None:

@@ -97,10 +97,10 @@ def test_both_readings_have_the_tokens_that_dbt_compiles(node: DbtNode) -> None:
 def test_each_model_takes_the_way_that_a_reader_would_choose() -> None:
     ways = {it.unique_id.split(".")[-1]: it.way for it in IMPORTED.report.models}
     assert {name for name, way in ways.items() if way is not Way.SOURCE} == {
-        *("amounts", "prices", "asks", "script")
+        *("amounts", "prices", "asks")
     }
     assert ways["amounts"] is ways["prices"] is Way.RENDERED
-    assert (ways["asks"], ways["script"]) == (Way.COMPILED, Way.NONE)
+    assert ways["asks"] is Way.COMPILED
 
 
 def test_the_source_text_keeps_its_lines_and_comments() -> None:
@@ -173,7 +173,7 @@ def test_a_configuration_that_nothing_here_keeps_disables_its_model(shop: Path) 
     assert reported(it, "frozen").disabled
     assert "`materialized: semantic_view` is not known here" in reported(it, "frozen").why
     assert "models/marts/frozen.sql.dbt" in it.files
-    assert it.report.ways()[Way.NONE] == 2
+    assert it.report.ways()[Way.NONE] == 1
 
 
 def test_what_dbt_says_beside_sql_is_written_too() -> None:

@@ -38,6 +38,13 @@ class DbtRelation:
         """Schema and table, whatever the case, as ``core.model.Relation.folded``."""
         return self.schema.lower(), self.identifier.lower()
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is no table: dbt-duckdb writes a path or a function for a source that has an
+        `external_location`."""
+        written = self.written or ""
+        return written.startswith("'") or ("(" in written and written[0] not in '"`[')
+
 
 @dataclass(frozen=True, slots=True)
 class DbtColumn:

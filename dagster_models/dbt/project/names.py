@@ -165,7 +165,7 @@ def renamed(manifest: Manifest, names: NodeNames) -> Iterator[Remark]:
     sources = {
         key: (f"{it.source_name}.{it.name}", str(names.key_of(key)))
         for key, it in manifest.sources.items()
-        if key not in names.same
+        if key not in names.same and not it.relation.is_file
     }
     for unique_id, (name, ours) in (steps | sources).items():
         if name != ours:

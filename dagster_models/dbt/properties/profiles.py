@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +82,25 @@ def _settings(
     if type_ == "duckdb":
         path = str(found.get("path") or f"target/{project}.duckdb")
         found["path"] = f"target/{project}.duckdb" if ":" in path[:8] else path
+        if attached := _attached(output.get("attach") or ()):
+            known, found["attach"] = {**known, "attach": "attach"}, attached
     lost = [key for key in output if key not in known and key not in _SILENT]
     return found, lost
+
+
+def _attached(given: Sequence[Any]) -> dict[str, Any]:
+    """The databases that DuckDB attaches, by the name that dbt's SQL has for each; {} if one of
+    them is more than a file, or has options that may make it another one."""
+    found: dict[str, Any] = {}
+    for it in given:
+        of_file = isinstance(it, Mapping) and it.get("type") in (None, "duckdb")
+        if not of_file or not it.keys() <= {"path", "alias", "type", "read_only"}:
+            return {}
+        path = str(_from_environment(it.get("path") or ""))
+        if not path or ":" in path.partition("/")[0] or "{{" in path:
+            return {}
+        found[str(it.get("alias") or Path(path).stem)] = {"duckdb": path}
+    return found
 
 
 def _from_environment(value: Any) -> Any:

@@ -21,6 +21,13 @@ def unsupported_parts(manifest: Manifest) -> Iterator[Remark]:
             yield Remark(node.unique_id, what, Weight.DIFFERS)
         elif node.kind == "analysis":
             yield Remark(node.unique_id, "an analysis: `dagster-models sql` runs such queries")
+    for source in manifest.sources.values():
+        if source.relation.is_file:
+            what = (
+                f"it is no table: models read `{source.relation.written}`. A relative path begins"
+                " at the folder of dagster_models.yaml: copy or link the file, or edit the path"
+            )
+            yield Remark(source.unique_id, what, Weight.DIFFERS)
     for word, found in (
         ("metric", manifest.metrics),
         ("semantic model", manifest.semantic_models),

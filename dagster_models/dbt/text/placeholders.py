@@ -91,6 +91,8 @@ class Placeholders:
     def written(self, unique_id: str) -> str:
         """The relation as dbt writes it, with a placeholder for its last name."""
         relation = self.relation_of(unique_id)
+        if relation.is_file:  # whatever stands in it, it has no name here
+            return relation.written or ""
         before, found, behind = (relation.written or "").rpartition(relation.identifier)
         return before + self.word(unique_id) + behind if found else self.word(unique_id)
 

@@ -211,7 +211,9 @@ class Renderer:
             return RelationObject(
                 None, None, f"__dbt__cte__{of.identifier}", word, (False,) * 3, type="cte"
             )
-        return relation_object(of.written, of.database, of.schema, of.identifier, word, self._quote)
+        parts = of.database, of.schema, of.identifier
+        found = relation_object(of.written, *parts, word, self._quote)
+        return replace(found, fixed=of.written) if of.is_file else found
 
     def _this(self, unique_id: str) -> RelationObject:
         """An ephemeral model knows where a relation of its own would be."""
