@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("into", type=Path)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--dbt", required=True)
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     print("| project | texts equal | relations equal | tests equal | seconds |")
     print("| --- | --- | --- | --- | --- |")
     notes = []
