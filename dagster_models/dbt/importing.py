@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from dagster_models.dbt.kept_templates import KeptTemplates, kept_templates
 from dagster_models.dbt.model_files import disabled_files, model_file, stub
+from dagster_models.dbt.project.catalog import read_catalog
 from dagster_models.dbt.project.databases import schemas_apart
 from dagster_models.dbt.project.manifest import DbtNode, Manifest
 from dagster_models.dbt.project.names import NodeNames, renamed
@@ -141,7 +142,8 @@ def _texts(
 ) -> _Texts:
     placeholders = Placeholders(manifest, names, _dialect(manifest))
     target = target_values(manifest, options.target, options.target_values)
-    renderer = Renderer(manifest, placeholders, target, options.variables)
+    catalog = read_catalog(manifest.target)
+    renderer = Renderer(manifest, placeholders, target, options.variables, catalog)
     nodes = (it for it in manifest.nodes.values() if it.kind in ("model", "snapshot"))
     texts = {it.unique_id: kept.texts.get(it.unique_id) or model_text(it, renderer) for it in nodes}
     for name, why in kept.refused.items():

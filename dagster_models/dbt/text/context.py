@@ -22,7 +22,7 @@ import yaml
 from dagster_models.dbt.project.manifest import DbtNode
 from dagster_models.dbt.text.errors import NeedsWarehouse, NotImportable
 from dagster_models.dbt.text.macros import Macros, Return
-from dagster_models.dbt.text.relations import ColumnObject, RelationObject
+from dagster_models.dbt.text.relations import ColumnObject, NamedColumn, RelationObject
 
 #: How the names begin of environment variables that dbt lets no text have.
 SECRET = "DBT_ENV_SECRET"
@@ -42,10 +42,18 @@ class Seen:
 
 
 class Adapter:
-    """``adapter`` in a macro of *package*."""
+    """``adapter`` in a macro of *package*. *columns_of* answers get_columns_in_relation()."""
 
-    def __init__(self, macros: Macros, package: str, kind: str, quote: str) -> None:
+    def __init__(
+        self,
+        macros: Macros,
+        package: str,
+        kind: str,
+        quote: str,
+        columns_of: Callable[[Any], list[NamedColumn]],
+    ) -> None:
         self._macros, self._package, self._kind, self._quote = macros, package, kind, quote
+        self.get_columns_in_relation = columns_of
         self.Relation = RelationMaker(quote)
         self.behavior = _Nothing()
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
+
+from dagster_models.dbt.text.errors import NeedsWarehouse
 
 _NAMES = ("database", "schema", "identifier", "type")
 _OPENING = {'"': '"', "`": "`", "[": "]"}
@@ -153,6 +155,19 @@ class ColumnObject:
     @classmethod
     def numeric_type(cls, dtype: str, precision: Any, scale: Any) -> str:
         return dtype if precision is None or scale is None else f"{dtype}({precision},{scale})"
+
+
+class NamedColumn:
+    """A column whose name alone is known: for all else the warehouse would have to be asked."""
+
+    def __init__(self, column: ColumnObject) -> None:
+        self.column = self.name = column.name
+        self.quoted = column.quoted
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise NeedsWarehouse(f"`{name}` of a column")
 
 
 class _OfBigQuery(ColumnObject):

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from jinja2 import TemplateError
 
+from dagster_models.dbt.project.catalog import Catalog
 from dagster_models.dbt.project.manifest import DbtNode, Manifest
 from dagster_models.dbt.project.names import UnknownRef
 from dagster_models.dbt.text.context import (
@@ -23,10 +24,16 @@ from dagster_models.dbt.text.context import (
     env_var,
     static_context,
 )
-from dagster_models.dbt.text.errors import NotImportable
+from dagster_models.dbt.text.errors import NeedsWarehouse, NotImportable
 from dagster_models.dbt.text.macros import Macros, Namespace, Return
 from dagster_models.dbt.text.placeholders import Placeholders
-from dagster_models.dbt.text.relations import COLUMNS, ColumnObject, RelationObject, relation_object
+from dagster_models.dbt.text.relations import (
+    COLUMNS,
+    ColumnObject,
+    NamedColumn,
+    RelationObject,
+    relation_object,
+)
 from dagster_models.dbt.text.template import environment, expression, template
 from dagster_models.dbt.text.variables import VarFunction
 
@@ -37,18 +44,21 @@ _CALL = re.compile(r"\s*(env_var|ref|var|source|doc)\s*\(.+\)\s*")
 
 @dataclass
 class Renderer:
-    """``given``: variables of the command line; ``target``: what `target.` is asked for."""
+    """``given``: variables of the command line; ``target``: what `target.` is asked for;
+    ``catalog``: what dbt knows of the columns of relations."""
 
     manifest: Manifest
     placeholders: Placeholders
     target: Mapping[str, Any]
     given: Mapping[str, Any] = field(default_factory=dict)
+    catalog: Catalog | None = None
 
     def __post_init__(self) -> None:
         kind = self.manifest.adapter_type
         self._quote = "`" if kind in _BACKTICKS else '"'
         self.macros = Macros(self.manifest)
-        self.static = static_context(COLUMNS.get(kind, ColumnObject), self._quote)
+        self._column = COLUMNS.get(kind, ColumnObject)
+        self.static = static_context(self._column, self._quote)
         self._relations: dict[str, RelationObject] = {}
         self._last: tuple[str, bool, Seen, dict[str, Any]] | None = None
         self._asked = False  #: whether a text has asked is_incremental() since readings() began
@@ -116,7 +126,13 @@ class Renderer:
         context: dict[str, Any] = {
             **environment().globals,
             **self.static,
-            "adapter": Adapter(self.macros, node.package, self.manifest.adapter_type, self._quote),
+            "adapter": Adapter(
+                self.macros,
+                node.package,
+                self.manifest.adapter_type,
+                self._quote,
+                self._columns_of(node, seen),
+            ),
             "config": ConfigObject(node),
             "target": TargetObject(self.target, seen),
             "env_var": env_var(seen),
@@ -214,6 +230,24 @@ class Renderer:
         parts = of.database, of.schema, of.identifier
         found = relation_object(of.written, *parts, word, self._quote)
         return replace(found, fixed=of.written) if of.is_file else found
+
+    def _columns_of(self, node: DbtNode, seen: Seen) -> Callable[[Any], list[NamedColumn]]:
+        """``adapter.get_columns_in_relation`` by the catalog. Of the model's own relation it has
+        what a build before has left, which may be another in the next one."""
+        own = (node.relation.database, node.relation.schema, node.relation.identifier)
+
+        def columns_of(relation: Any) -> list[NamedColumn]:
+            names = None
+            if isinstance(relation, RelationObject) and self.catalog is not None:
+                place = (relation.database, relation.schema, relation.identifier)
+                names = None if place == own else self.catalog.columns_of(*place)
+            if names is None or self.catalog is None:
+                raise NeedsWarehouse("adapter.get_columns_in_relation()")
+            what = f"columns of {relation.schema}.{relation.identifier}"
+            seen.note(what, f"{', '.join(names)} (target/catalog.json of {self.catalog.made})")
+            return [NamedColumn(self._column(name)) for name in names]
+
+        return columns_of
 
     def _this(self, unique_id: str) -> RelationObject:
         """An ephemeral model knows where a relation of its own would be."""
