@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from dagster_models.cli.main import main
+from dagster_models.dbt.importing import ImportOptions, import_project
 from dagster_models.definitions.launch import location_of
 from dagster_models.project.problems import errors_of
 from dagster_models.sql.literals import layout
@@ -306,3 +307,20 @@ def test_relations_that_only_their_databases_tell_apart_are_in_two_schemas(tmp_p
     others = next(it for it in report["models"] if it["unique_id"] == "model.shop.others")
     what = "a step of another database has its name, so it is in the schema `research_olids`"
     assert {"weight": "differs", "what": what} in others["remarks"]
+
+
+@pytest.mark.parametrize(
+    "cte",
+    [
+        "orders as (select 1 as id)",
+        "orders(id) as (select 1)",
+        "orders (id)as not materialized (select 1)",
+        '"orders" (\n  "id"\n) AS MATERIALIZED\n  (select 1)',
+    ],
+)
+def test_a_name_that_a_cte_has_is_written_with_its_schema(tmp_path: Path, cte: str) -> None:
+    orders = step("orders", raw_code="select 2 as id")
+    text = f"with other as (select 3), {cte} select * from {{{{ ref('orders') }}}}, orders"
+    manifest = manifest_of(tmp_path, orders, step("reads", "model.shop.orders", raw_code=text))
+    done = import_project(manifest, ImportOptions())
+    assert str(done.files["models/marts/reads.sql"]).endswith("* from marts.orders, orders\n")

@@ -18,7 +18,7 @@ Name = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Catalog:
+class DbtCatalog:
     """``made``: when dbt has written it; ``columns``: the names of each relation's columns, in
     their order. What two relations are called but for upper and lower case is not in it."""
 
@@ -32,7 +32,7 @@ class Catalog:
         return self.columns.get(_name(database, schema, identifier))
 
 
-def read_catalog(target: Path) -> Catalog | None:
+def read_catalog(target: Path) -> DbtCatalog | None:
     """The catalog in dbt's target folder, if there is one.
 
     Raises:
@@ -48,7 +48,7 @@ def read_catalog(target: Path) -> Catalog | None:
         if found.setdefault(name, columns) is not columns:
             twice.add(name)
     columns_of = {name: it for name, it in found.items() if name not in twice}
-    return Catalog(entry.entry("metadata").text("generated_at", ""), columns_of)
+    return DbtCatalog(entry.entry("metadata").text("generated_at", ""), columns_of)
 
 
 def _relations(entry: DbtEntry) -> Iterator[tuple[Name, tuple[str, ...]]]:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from jinja2 import TemplateError
 
-from dagster_models.dbt.project.catalog import Catalog
+from dagster_models.dbt.project.catalog import DbtCatalog
 from dagster_models.dbt.project.manifest import DbtNode, Manifest
 from dagster_models.dbt.project.names import UnknownRef
 from dagster_models.dbt.text.context import (
@@ -51,7 +51,7 @@ class Renderer:
     placeholders: Placeholders
     target: Mapping[str, Any]
     given: Mapping[str, Any] = field(default_factory=dict)
-    catalog: Catalog | None = None
+    catalog: DbtCatalog | None = None
 
     def __post_init__(self) -> None:
         kind = self.manifest.adapter_type
