@@ -32,6 +32,6 @@ def open_event_log(context: PlanOrchestrationContext) -> contextlib.AbstractCont
     With any other storage the block does nothing.
     """
     storage = context.instance.event_log_storage
-    if type(storage) is not SqliteEventLogStorage:
-        return contextlib.nullcontext()
-    return PooledSqliteEventLogStorage.in_place_of(storage)
+    if type(storage) is SqliteEventLogStorage or PooledSqliteEventLogStorage.is_in_place(storage):
+        return PooledSqliteEventLogStorage.in_place_of(storage)
+    return contextlib.nullcontext()

@@ -35,12 +35,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from dagster import (
     AssetKey,
@@ -65,6 +66,10 @@ from dagster_models._dagster.shards import Shards
 from dagster_models.errors import DagsterModelsError
 
 __all__ = ["PooledSqliteEventLogStorage"]
+
+#: How many blocks of ``in_place_of`` a storage of Dagster's own class is in, and the lock of it.
+_BLOCKS = "_dagster_models_blocks"
+_counting = threading.Lock()
 
 
 class PooledSqliteEventLogStorage(SqliteEventLogStorage):
@@ -94,16 +99,35 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         """Let *stock*, a storage of exactly Dagster's own class, be one of this class in the block.
 
         The object stays the same, because Dagster has handed it to others, who may have watchers
-        in it. A run's events then take a fifth of the time, without a line in dagster.yaml.
+        in it. A run's events then take a fifth of the time, without a line in dagster.yaml. Runs of
+        several threads may share the object: it changes back when the last of them leaves the
+        block, and while no thread is in the middle of a transaction, whose next event would wait
+        for it in vain.
         """
-        shards = Shards(os.path.dirname(stock.path_for_shard(INDEX_SHARD_NAME)))
-        vars(stock)["_shards"] = shards  # before its class changes: other threads may use it
-        stock.__class__ = cls
+        given = Shards(os.path.dirname(stock.path_for_shard(INDEX_SHARD_NAME)))
+        its = vars(stock)
+        with _counting:
+            its[_BLOCKS] = its.get(_BLOCKS, 0) + 1
+            if its[_BLOCKS] == 1:
+                its["_shards"] = given  # before its class changes: other threads may use it
+                stock.__class__ = cls
+            shards = its["_shards"]
         try:
             yield
         finally:
-            stock.__class__ = SqliteEventLogStorage
-            shards.close()
+            with shards.lock:
+                with _counting:
+                    its[_BLOCKS] -= 1
+                    is_last = its[_BLOCKS] == 0
+                    if is_last:
+                        stock.__class__ = SqliteEventLogStorage
+                if is_last:
+                    shards.close()
+
+    @classmethod
+    def is_in_place(cls, storage: object) -> TypeGuard[SqliteEventLogStorage]:
+        """Whether the storage is one of this class only for the time of a run."""
+        return type(storage) is cls and _BLOCKS in vars(storage)
 
     @classmethod
     def config_type(cls) -> Any:

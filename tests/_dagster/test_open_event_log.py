@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dagster import DagsterInstance, EventLogEntry
@@ -89,6 +91,50 @@ def test_a_fork_finds_no_open_connection(storage: SqliteEventLogStorage) -> None
         os.waitpid(pid, 0)
         assert log_of(path) == 0  # the last connection was closed before the fork
         storage.store_event(event("run", 2))
+    assert numbers(storage, "run") == [0, 1, 2]
+
+
+def test_of_two_runs_in_one_process_the_last_one_ends_it(tmp_path: Path) -> None:
+    class Context:
+        run_id = "run"
+        instance = DagsterInstance.local_temp(str(tmp_path))
+
+    storage = Context.instance.event_log_storage
+    context: Any = Context()
+    with contextlib.ExitStack() as second:
+        with open_event_log(context):
+            second.enter_context(open_event_log(context))
+        storage.store_event(event("run", 0))
+        assert type(storage) is PooledSqliteEventLogStorage
+        assert log_of(storage.path_for_shard("run")) > 0
+    assert type(storage) is SqliteEventLogStorage
+    assert log_of(storage.path_for_shard("run")) == 0
+    Context.instance.dispose()
+
+
+def test_the_block_does_not_end_within_a_commit_of_another_thread(
+    storage: SqliteEventLogStorage,
+) -> None:
+    """Its next event would wait for its own transaction."""
+    begun, ends = threading.Event(), threading.Event()
+
+    def commit() -> None:
+        with storage.one_commit("run"):  # type: ignore[attr-defined]
+            storage.store_event(event("run", 1))
+            begun.set()
+            assert ends.wait(30)
+            classes.append(type(storage))
+            storage.store_event(event("run", 2))
+
+    classes = list[type]()
+    other = threading.Thread(target=commit)
+    with in_place_of(storage):
+        other.start()
+        assert begun.wait(30)
+        threading.Timer(0.1, ends.set).start()  # by then this thread waits at the end of the block
+    other.join(30)
+    assert classes == [PooledSqliteEventLogStorage]
+    assert type(storage) is SqliteEventLogStorage
     assert numbers(storage, "run") == [0, 1, 2]
 
 
