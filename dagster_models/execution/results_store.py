@@ -20,6 +20,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -44,8 +45,10 @@ STORE_VARIABLE = "DAGSTER_MODELS_STORE"
 #: How long the end of a run waits for the store.
 _MOST_SECONDS = 60.0
 _MANIFEST, _RESULTS = "manifest.json", "run_results.json"
+#: A user and a password; a password may have a slash.
+_CREDENTIALS = re.compile(r"//[^/].*:.*@")
 #: Variables with such names hold what nobody is shown.
-_SECRET_WORDS = ("SECRET", "TOKEN", "PASSWORD", "KEY")
+_SECRET_WORDS = ("SECRET", "TOKEN", "PASSWORD", "KEY", "CONNECTION_STRING")
 
 Files = dict[str, bytes]
 
@@ -59,13 +62,15 @@ class ResultsStore:
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        if parts.password is not None or parts.query:
+        if _CREDENTIALS.search(url) or parts.query:
             raise ValueError(
                 "it has credentials in it. Leave them out: each kind of store takes its own from"
                 " the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             )
-        if not parts.scheme:
+        if "://" not in url:  # fsspec would take it for a folder below the current one
             raise ValueError(f"{url} is no URL. Write s3://bucket/folder, or file:///folder")
+        if parts.scheme in ("file", "local") and parts.netloc:  # the same
+            raise ValueError(f"{url} is below the current folder. Write file:///folder")
         self.url = url.rstrip("/")
 
     def put(self, place: str, files: Files) -> None:
@@ -136,7 +141,11 @@ def _shown(error: Exception) -> str:
 
 def _earlier(target_folder: Path, run_id: str) -> Iterator[str]:
     """The runs with a journal that are not stored, or have gone on since. One that goes on here
-    stores itself."""
+    stores itself. A run whose journal was removed, as old ones are, is forgotten."""
+    for marker in _unstored(target_folder, run_id).parent.glob("*.unstored"):
+        if not marker.with_suffix(".jsonl").exists():
+            with contextlib.suppress(OSError):
+                marker.unlink()
     for journal in journals(target_folder):
         marker = _unstored(target_folder, journal.stem)
         with contextlib.suppress(OSError, ValueError):

@@ -110,6 +110,14 @@ def test_a_run_that_was_killed_is_stored_by_the_next(target: Path, tmp_path: Pat
     refuse_unsound(stored("killed"), "failure", "killed")
 
 
+def test_a_run_whose_journal_was_removed_leaves_nothing(target: Path, tmp_path: Path) -> None:
+    leave_run(target, "old")
+    (target / "runs" / "old.jsonl").unlink()
+    leave_run(target, "one")
+    store_results(target, tmp_path, "one", pytest.fail)
+    assert os.listdir(target / "runs") == ["one.jsonl"]
+
+
 def test_a_run_that_goes_on_stores_itself(target: Path, tmp_path: Path) -> None:
     will_be_stored(target, "going")
     with Journal(target, replace(HEADER, run_id="going")):
@@ -155,7 +163,11 @@ def test_a_store_that_does_not_answer_does_not_keep_the_run(
     [
         ("s3://key:hunter2@bucket/x", "it has credentials in it"),
         ("az://bucket/x?sig=hunter2", "it has credentials in it"),
+        ("s3://key:hunter2/hunter2@bucket/x", "it has credentials in it"),
+        ("simplecache::memory://key:hunter2@x", "it has credentials in it"),
         ("bucket/x", "bucket/x is no URL"),
+        ("s3:bucket/x", "s3:bucket/x is no URL"),
+        ("file://mnt/x", "file://mnt/x is below the current folder. Write file:///folder"),
         ("nosuch://bucket", "nosuch"),
     ],
 )
@@ -163,9 +175,11 @@ def test_a_url_that_is_none_is_a_warning(
     target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, said: str
 ) -> None:
     monkeypatch.setenv(STORE_VARIABLE, url)
+    monkeypatch.chdir(tmp_path)
     leave_run(target, "one")
     notes = list[str]()
     store_results(target, tmp_path, "one", notes.append)
+    assert os.listdir() == ["target"]
     assert said in notes[0]
     assert "hunter2" not in notes[0]
 
