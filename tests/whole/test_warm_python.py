@@ -53,11 +53,21 @@ def test_a_fork_is_what_a_new_process_is(tmp_path: Path, end: str) -> None:
     assert last == new.stderr.splitlines()[-1]
 
 
-def test_what_python_reads_when_it_starts_is_heard(tmp_path: Path) -> None:
+def test_what_python_reads_when_it_starts_is_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     program = tmp_path / "program.py"
-    program.write_text("import sys; print(sys.flags.optimize)")
-    env = {**os.environ, "PYTHONOPTIMIZE": "2"}
-    assert warm_python.run([str(program)], tmp_path, env, timeout_seconds=60).stdout == "2\n"
+    program.write_text("import sys, tempfile; print(sys.flags.optimize, tempfile.gettempdir())")
+
+    def printed(**more: str) -> list[str]:
+        env = {**os.environ, **more}
+        return warm_python.run([str(program)], tmp_path, env, timeout_seconds=60).stdout.split()
+
+    assert printed()[0] == str(sys.flags.optimize)
+    assert printed(PYTHONOPTIMIZE="2")[0] == "2"
+    assert printed(TMPDIR=str(tmp_path))[1] == str(tmp_path)
+    monkeypatch.setenv("PYTHONOPTIMIZE", "2")  # after the warm process has started
+    assert printed()[0] == "2"
 
 
 def test_two_at_once_of_which_one_takes_too_long_and_is_killed(tmp_path: Path) -> None:
