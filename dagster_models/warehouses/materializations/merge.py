@@ -106,9 +106,13 @@ def _update(session: Hooks, it: Write, rest: Sequence[str], how: Merging) -> Cha
         )
     if respelled:
         _refuse_equal(session, it, [*map(quote, it.keys)], how.respelled)
-    known, met = (it.table, it.meets) if address is None else (found, it.same_key)
-    unknown = f" WHERE NOT EXISTS (SELECT 1 FROM {known} AS t WHERE {met})"
-    inserted = session.change(it.insert(unknown))
+    among = []
+    if address is None:
+        among.append((it.table, it.meets))
+    if address is not None or it.predicates:  # what was updated may not meet them any more
+        among.append((found, it.same_key))
+    unknown = (f"NOT EXISTS (SELECT 1 FROM {known} AS t WHERE {met})" for known, met in among)
+    inserted = session.change(it.insert(f" WHERE {' AND '.join(unknown)}"))
     if address is None or there + inserted != it.count:
         refuse_keys_of_table(session, it.relation, it.keys, among=_found(it))
     session.change(f"DROP TABLE {found}")
@@ -120,9 +124,10 @@ def _counted(session: Hooks, it: Write, flag: str) -> int:
 
 
 def _write_others(session: Hooks, it: Write, columns: Sequence[Unwritten]) -> None:
-    """Write other values where an UPDATE would leave what equals the new ones."""
+    """Write other values where an UPDATE would leave what equals the new ones. Not where a
+    predicate decides which rows are meant: with another value a row may not meet it any more."""
     for left in columns:
-        if left.meanwhile:
+        if left.meanwhile and not it.predicates:
             session.change(
                 f"UPDATE {it.table} AS t SET {left.column} = {left.meanwhile} FROM {it.new} AS n"
                 f" WHERE {it.meets} AND {left.condition}"
