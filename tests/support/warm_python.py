@@ -29,6 +29,8 @@ from typing import Any, NoReturn
 #: The variables that Python or the loader read when a process starts, which is over by then, and
 #: those that Python reads once.
 _READ_AT_START = ("PYTHON", "LANG", "LC_", "LD_", "MALLOC_", "TMP", "TEMP")
+#: How long the imports may take on a machine that is busy.
+_START_SECONDS = 100.0
 
 
 def run(
@@ -61,12 +63,15 @@ def run(
 
 
 def _exit_code(answer: int, command: Sequence[str], timeout_seconds: float) -> int:
-    """Wait for the process id and then for the exit code."""
-    end, said = time.monotonic() + timeout_seconds, b""
+    """Wait for the process id and then for the exit code. The time of the program begins when it
+    does: the first one waits for the imports."""
+    end, said = time.monotonic() + _START_SECONDS, b""
     while select.select([answer], [], [], max(0.0, end - time.monotonic()))[0]:
         more = os.read(answer, 100)
         if not more:
             return int(said.split()[1])
+        if not said:
+            end = time.monotonic() + timeout_seconds
         said += more
     if said:
         os.kill(int(said.split()[0]), signal.SIGKILL)
@@ -98,8 +103,16 @@ class _Server:
         self._process.wait()
 
 
-@functools.cache
+_starting = threading.Lock()
+
+
 def _server() -> _Server:
+    with _starting:  # else two threads start one each
+        return _only_server()
+
+
+@functools.cache
+def _only_server() -> _Server:
     return _Server()
 
 
@@ -137,9 +150,12 @@ def _wait_for_a_fork(
     """Return in the fork that becomes the program; its parent reports its end, and exits."""
     pid = os.fork()
     if pid:
-        with contextlib.suppress(OSError):  # nobody waits any longer
-            answer = os.open(ended, os.O_WRONLY)
+        try:
+            answer = os.open(ended, os.O_WRONLY | os.O_NONBLOCK)
             os.write(answer, f"{pid} ".encode())
+        except OSError:  # nobody waits any longer
+            os.kill(pid, signal.SIGKILL)
+            os._exit(0)
         _, status = os.waitpid(pid, 0)
         with contextlib.suppress(OSError):
             os.write(answer, str(os.waitstatus_to_exitcode(status)).encode())

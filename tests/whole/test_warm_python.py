@@ -76,7 +76,7 @@ def test_two_at_once_of_which_one_takes_too_long_and_is_killed(tmp_path: Path) -
     quick.write_text("print('done')")
     env = dict(os.environ)
     with ThreadPoolExecutor() as pool:
-        late = pool.submit(warm_python.run, [str(slow)], tmp_path, env, timeout_seconds=2)
+        late = pool.submit(warm_python.run, [str(slow)], tmp_path, env, timeout_seconds=3)
         done = warm_python.run([str(quick)], tmp_path, env, timeout_seconds=60)
         assert (done.returncode, done.stdout) == (0, "done\n")
         with pytest.raises(subprocess.TimeoutExpired):
