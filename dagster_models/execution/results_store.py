@@ -106,15 +106,16 @@ def store_results(
     url = os.environ.get(STORE_VARIABLE)
     if not url:
         return
-    failed: list[Exception] = []
+    failed: dict[str, Exception] = {}
 
     def store() -> None:
-        try:
-            place = ResultsStore(url)
-            for each in (run_id, *_earlier(target_folder, run_id)):
-                _store_run(place, target_folder, root, each)
-        except Exception as error:  # whatever a store or its client raises
-            failed.append(error)
+        for each in (run_id, *_earlier(target_folder, run_id)):
+            try:
+                _store_run(ResultsStore(url), target_folder, root, each)
+            except Exception as error:  # whatever a store or its client raises
+                failed[each] = error
+                if each == run_id:
+                    return  # else the store takes runs, and only this one has no files
 
     # A store that does not answer must not keep the run.
     storing = threading.Thread(target=store, name="results store", daemon=True)
@@ -122,8 +123,10 @@ def store_results(
     storing.join(_MOST_SECONDS)
     if storing.is_alive():
         note(f"WARNING: the results are not stored: no answer within {_MOST_SECONDS:.0f} s")
-    elif failed:
-        note(f"WARNING: the results are not stored: {_shown(failed[0])}")
+        return
+    for each, error in failed.items():
+        what = "the results" if each == run_id else f"the results of the run {each}"
+        note(f"WARNING: {what} are not stored: {_shown(error)}")
 
 
 def _shown(error: Exception) -> str:

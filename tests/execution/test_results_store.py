@@ -118,6 +118,21 @@ def test_a_run_whose_journal_was_removed_leaves_nothing(target: Path, tmp_path: 
     assert os.listdir(target / "runs") == ["one.jsonl"]
 
 
+def test_an_earlier_run_of_which_no_files_can_be_made_keeps_no_other(
+    target: Path, tmp_path: Path
+) -> None:
+    for run_id in ("old", "odd", "new"):
+        leave_run(target, run_id)
+    odd = target / "runs" / "odd.jsonl"
+    odd.write_text(odd.read_text().replace('"seconds": ', '"seconds": "", "ended_at": "", "_": '))
+    notes = list[str]()
+    store_results(target, tmp_path, "new", notes.append)
+    refuse_unsound(stored("new"), "failure", "new")
+    refuse_unsound(stored("old"), "failure", "old")
+    assert [note.partition(":")[0] for note in notes] == ["WARNING"]
+    assert "the results of the run odd are not stored" in notes[0]
+
+
 def test_a_run_that_goes_on_stores_itself(target: Path, tmp_path: Path) -> None:
     will_be_stored(target, "going")
     with Journal(target, replace(HEADER, run_id="going")):
