@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from traceback import format_exception_only
 from typing import Any
 
 import pyarrow as pa
@@ -30,6 +31,7 @@ from pyiceberg.exceptions import OAuthError
 from dagster_models.warehouses.spark import iceberg_rest
 from dagster_models.warehouses.spark import session as spark
 from dagster_models.warehouses.spark.iceberg_errors import translated
+from dagster_models.warehouses.spark.iceberg_rest import RestCatalogFolder
 
 TASK = sql_task("s.t", "select 'new' as n", builder="b")
 
@@ -187,6 +189,17 @@ def test_what_a_server_repeats_of_a_secret_is_not_shown() -> None:
     with pytest.raises(WarehouseError) as caught, translated(T, ["s3cr3t"]):
         raise OAuthError("invalid_client: s3cr3t is wrong")
     assert "s3cr3t" not in f"{caught.value}{caught.value.__cause__}"
+
+
+def test_a_token_that_no_header_can_have_is_not_shown() -> None:
+    """Neither in the message, which has it as a literal of Python, nor in a traceback. A line break
+    at its end, as a file of a secret has one, is none of it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(WarehouseError, match="header") as caught:
+            RestCatalogFolder("/tmp", url, {"catalog_token": "s3cr3t\ntoken\n"})
+    assert "s3cr3t" not in "".join(format_exception_only(caught.value))
+    assert caught.value.__suppress_context__
 
 
 @pytest.mark.timeout(60)

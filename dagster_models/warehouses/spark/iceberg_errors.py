@@ -19,6 +19,9 @@ def translated(relation: Relation, secrets: Collection[str] = ()) -> Iterator[No
     from requests.exceptions import RequestException
     from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+    def cause(error: Exception) -> Exception | None:  # a traceback shows the causes, too
+        return None if any(secrets) else error
+
     try:
         yield
     except (
@@ -41,12 +44,12 @@ def translated(relation: Relation, secrets: Collection[str] = ()) -> Iterator[No
         *(given.ServerError, given.ServiceUnavailableError, given.TooManyRequestsError),
     ) as error:
         what = f"the Iceberg catalog: {error}"
-        raise _ours(ErrorKind.UNREACHABLE, relation, what, error, secrets) from error
+        raise _ours(ErrorKind.UNREACHABLE, relation, what, error, secrets) from cause(error)
     except (
         *(DeltaError, OSError, given.ValidationError, given.RESTError, given.NoSuchNamespaceError),
         *(TypeError, ValueError),
     ) as error:
-        raise _ours(ErrorKind.IO, relation, str(error), error, secrets) from error
+        raise _ours(ErrorKind.IO, relation, str(error), error, secrets) from cause(error)
 
 
 def is_unanswered(error: Exception) -> bool:

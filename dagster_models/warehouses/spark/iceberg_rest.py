@@ -43,7 +43,9 @@ class RestCatalogFolder(IcebergCatalog):
 
     def __init__(self, folder: str, url: str, settings: Mapping[str, Any]) -> None:
         super().__init__(folder)
-        given = {name: str(settings[key]) for key, name in _PROPERTIES.items() if settings.get(key)}
+        # The file of a secret often ends with a line break, which no header may have.
+        texts = {name: str(settings.get(key) or "").strip() for key, name in _PROPERTIES.items()}
+        given = {name: text for name, text in texts.items() if text}
         given.setdefault("oauth2-server-uri", f"{url.rstrip('/')}/v1/oauth/tokens")
         credential = given.get("credential", "")
         self._secrets = [credential, credential.partition(":")[2], given.get("token", "")]
