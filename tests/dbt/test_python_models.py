@@ -103,6 +103,22 @@ def test_a_model_in_python_is_run_as_dbt_runs_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "code",
+    [
+        "import os\n\x0c\ndef model(dbt, session):\n    return [1]\n",
+        'X = "\u2028"\n\ndef  model(dbt, session):\n    return [1]\n',
+        '"""What\x0cit is."""; import os\ndef model(dbt, session):\n    return [len(os.sep)]\n',
+        "x = 0\r\ndef model(dbt, session):\r\n    return [1]\r\n",
+    ],
+)
+def test_the_function_is_found_in_its_line_as_python_counts_them(tmp_path: Path, code: str) -> None:
+    """A form feed is in the text of a line, and other code may stand behind a docstring."""
+    assert imported(tmp_path / "shop", python("other", code))["errors"] == {}
+    text = (tmp_path / "ours/models/marts/other.py").read_text()
+    assert executed(tmp_path / "ours", text).model(Reads()) == [1]
+
+
+@pytest.mark.parametrize(
     ("code", "adapter", "why"),
     [
         (CODE, "snowflake", "whose frames are those of snowflake"),

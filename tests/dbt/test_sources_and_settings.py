@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from dagster_models.dbt.importing import ImportOptions, import_project
-from dagster_models.dbt.project.manifest import Manifest
+from dagster_models.dbt.project.manifest import DbtRelation, Manifest
 from dagster_models.dbt.project.names import NodeNames
 from dagster_models.dbt.project.remarks import Weight
 from dagster_models.dbt.properties.beside_sql import BesideSql, DbtLookup, beside_sql
@@ -250,19 +250,31 @@ def test_targets_never_hold_a_secret(tmp_path: Path) -> None:
 
 def test_databases_that_duckdb_attaches(tmp_path: Path) -> None:
     """All of them, or none: with a part of them, a name could mean another table."""
-    files = [{"path": "other/crm.duckdb"}, {"path": "{{ env_var('ERP') }}", "alias": "erp"}]
+    files = [{"path": "other/crm.v2.db"}, {"path": "{{ env_var('ERP') }}", "alias": "erp"}]
     found = profile(tmp_path, type="duckdb", path="x.duckdb", attach=files)["dev"]
-    assert found["attach"] == {"crm": {"duckdb": "other/crm.duckdb"}, "erp": {"duckdb": "${ERP}"}}
+    assert found["attach"] == {
+        "crm": {"duckdb": "other/crm.v2.db"},
+        "erp": {"duckdb": "${ERP}"},
+    }
     for other in (
         {"path": "md:shop"},
         {"path": "s3://b/x.duckdb"},
         {"path": "x.db", "type": "sqlite"},
         {"path": "x.duckdb", "secret": "s"},
+        {"path": "a-b.duckdb"},  # `attach` has no such name, so the project would not load
+        {"path": "{{ env_var('ERP') }}"},  # its name is known when it is attached
     ):
         profile(tmp_path, type="duckdb", path="x.duckdb", attach=[*files, other])
         target, remarks = target_of(manifest_of(tmp_path), None)
         assert "attach" not in target["dev"]
         assert ["`attach`" in it.what for it in remarks] == [True]
+
+
+def test_a_quoted_name_with_a_parenthesis_is_a_table() -> None:
+    for written in ('raw.sales."Sales (EU)"', "`a(b`.c", '"a""(".b', "[x (y)].z"):
+        assert not DbtRelation("raw", "sales", "x", written).is_file
+    for written in ("'data/x.csv'", "read_csv('a(b.csv')", 'read_csv("a", x=[1])'):
+        assert DbtRelation("raw", "sales", "x", written).is_file
 
 
 @pytest.mark.parametrize("before", ["", "{% set x = 1 %}"])  # the source text, and rendered

@@ -20,6 +20,8 @@ from dagster_models.dbt.project.project_files import DbtProject, read_projects
 SCHEMAS = {9: "1.5", 10: "1.6", 11: "1.7", 12: "1.8 to 1.12, and 2.0"}
 #: The kinds that are steps here: SQL reads their relations.
 STEPS = ("model", "seed", "snapshot")
+#: A part of a relation's name with its quotes, in which any character may stand.
+_QUOTED = re.compile(r'"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]')
 _SCHEMA = re.compile(r"/manifest/v(\d+)\.json$")
 
 
@@ -43,7 +45,7 @@ class DbtRelation:
         """Whether it is no table: dbt-duckdb writes a path or a function for a source that has an
         `external_location`."""
         written = self.written or ""
-        return written.startswith("'") or ("(" in written and written[0] not in '"`[')
+        return written.startswith("'") or "(" in _QUOTED.sub("", written)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 from dagster_models.dbt.project.entry import BadDbtFile, read_yaml_file
 from dagster_models.dbt.project.manifest import Manifest
 from dagster_models.dbt.project.remarks import Remark, Weight
-from dagster_models.util.plain_names import plain_name
+from dagster_models.util.plain_names import NAME, plain_name
 
 _ENV_VAR = re.compile(r"\{\{\s*env_var\(\s*['\"](\w+)['\"]\s*(?:,[^)]*)?\)[^}]*\}\}")
 #: Settings of dbt's profiles -> ours. A secret always comes from the environment.
@@ -99,8 +99,16 @@ def _attached(given: Sequence[Any]) -> dict[str, Any]:
         path = str(_from_environment(it.get("path") or ""))
         if not path or ":" in path.partition("/")[0] or "{{" in path:
             return {}
-        found[str(it.get("alias") or Path(path).stem)] = {"duckdb": path}
+        name = str(it.get("alias") or _name_of(path))
+        if not NAME.match(name):  # `attach` here has names that need no quotes
+            return {}
+        found[name] = {"duckdb": path}
     return found
+
+
+def _name_of(path: str) -> str:
+    """The name that DuckDB gives to a file: the first part of the file's name that is not empty."""
+    return next(filter(None, path.rpartition("/")[2].split(".")), "")
 
 
 def _from_environment(value: Any) -> Any:

@@ -7,6 +7,7 @@ under another name; a function behind it reads from the warehouse what the code 
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -168,14 +169,21 @@ def _config(node: DbtNode) -> dict[str, Any]:
 def _renamed(code: str, tree: ast.Module, function: ast.FunctionDef) -> str:
     """The code, in which the function has another name. Its docstring becomes comments, as the
     first one in a file of ours has the header."""
-    lines = code.splitlines(keepends=True)
+    lines = _LINE.findall(code)
     at = function.lineno - 1
-    lines[at] = lines[at].replace("def model", f"def {_OURS}", 1)
+    start = len(lines[at].encode()[: function.col_offset].decode())
+    lines[at] = lines[at][:start] + _DEF.sub(f"def {_OURS}", lines[at][start:], count=1)
     if ast.get_docstring(tree) is not None:
         first = tree.body[0]
         end = first.end_lineno or first.lineno
-        lines[first.lineno - 1 : end] = list(_comments(ast.get_docstring(tree) or ""))
+        rest = lines[end - 1].encode()[first.end_col_offset :].decode().lstrip(" \t\r\n;")
+        lines[first.lineno - 1 : end] = [*_comments(ast.get_docstring(tree) or ""), rest]
     return "".join(lines)
+
+
+#: A line as Python counts them: a form feed ends none.
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+_DEF = re.compile(r"def\s+model\b")
 
 
 def _comments(text: str) -> Iterator[str]:
