@@ -75,6 +75,12 @@ def test_what_the_catalog_does_not_say_needs_the_warehouse(
     assert "asks the warehouse while dbt compiles" in model.why
 
 
+def test_a_relation_that_two_sources_name_has_its_columns(tmp_path: Path) -> None:
+    both = {key: relation("orders", "id", "paid") for key in ("source.shop.a.o", "source.shop.b.o")}
+    model = of_asks(imported(tmp_path, ALL_BUT, {**MADE, "sources": both}))
+    assert model.way is Way.RENDERED
+
+
 def test_a_source_is_in_the_catalog_too(tmp_path: Path) -> None:
     text = "select {{ star(api.Relation.create('dev', 'marts', 'orders')) }} from x"
     catalog = {**MADE, "sources": {"source.shop.marts.orders": relation("orders", "id")}}

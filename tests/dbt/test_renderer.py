@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 import pytest
@@ -192,3 +193,42 @@ def test_a_function_that_jinja_may_not_call_is_refused() -> None:
     drop.unsafe_callable = True  # type: ignore[attr-defined]
     with pytest.raises(SecurityError):
         environment().from_string("{{ drop() }}").render(drop=drop)
+
+
+CLOCK = "modules.datetime"
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        ("datetime.now().strftime('%Y')", "datetime.now()"),
+        ("datetime.today().date()", "datetime.now()"),
+        ("datetime.now(modules.pytz.utc)", "datetime.now()"),
+        ("datetime.now(tz=modules.pytz.timezone('Europe/Berlin'))", "datetime.now()"),
+        ("datetime.utcnow()", "datetime.utcnow()"),
+        ("date.today()", "date.today()"),
+    ],
+)
+def test_the_moment_that_a_text_gets_of_the_clock_is_noted(
+    tmp_path: Path, asked: str, kept: str
+) -> None:
+    """Both readings of a model get the same, and the clock's own is not far."""
+    text = f"{{% if is_incremental() %}}{{% endif %}}{{{{ {CLOCK}.{asked} }}}}"
+    model = step("a", raw_code=text, config={"materialized": "incremental"})
+    renderer, seen = renderer_of(manifest_of(tmp_path, model)), Seen()
+    later, full = renderer.readings(text, renderer.manifest.nodes[model["unique_id"]], seen)
+    assert later == full
+    assert set(seen.frozen) == {f"{CLOCK}.{kept}"}
+    assert abs(dt.datetime.now(dt.timezone.utc) - seen.moment) < dt.timedelta(hours=1)
+    assert full[:4] in {str(seen.moment.year + it) for it in (-1, 0, 1)}
+
+
+def test_other_functions_of_modules_datetime_are_pythons(tmp_path: Path) -> None:
+    text = (
+        f"{{{{ {CLOCK}.datetime.strptime('2024-02-03', '%Y-%m-%d') + {CLOCK}.timedelta(days=1) }}}}"
+        f" {{{{ {CLOCK}.date(2024, 2, 3).isoformat() }}}} {{{{ {CLOCK}.date.min }}}}"
+    )
+    model, seen = step("a", raw_code=text), Seen()
+    renderer = renderer_of(manifest_of(tmp_path, model))
+    found = renderer.render(text, renderer.manifest.nodes[model["unique_id"]], False, seen)
+    assert (found, seen.frozen) == ("2024-02-04 00:00:00 2024-02-03 0001-01-01", {})

@@ -20,7 +20,8 @@ Name = tuple[str, str, str]
 @dataclass(frozen=True, slots=True)
 class DbtCatalog:
     """``made``: when dbt has written it; ``columns``: the names of each relation's columns, in
-    their order. What two relations are called but for upper and lower case is not in it."""
+    their order. What two relations with other columns are called but for upper and lower case is
+    not in it."""
 
     made: str
     columns: Mapping[Name, tuple[str, ...]]
@@ -45,7 +46,7 @@ def read_catalog(target: Path) -> DbtCatalog | None:
     found: dict[Name, tuple[str, ...]] = {}
     twice: set[Name] = set()
     for name, columns in _relations(entry):
-        if found.setdefault(name, columns) is not columns:
+        if found.setdefault(name, columns) != columns:
             twice.add(name)
     columns_of = {name: it for name, it in found.items() if name not in twice}
     return DbtCatalog(entry.entry("metadata").text("generated_at", ""), columns_of)

@@ -31,10 +31,11 @@ SECRET = "DBT_ENV_SECRET"
 @dataclass(slots=True)
 class Seen:
     """What a text was given that may be another tomorrow: what it asked for -> the value.
-    ``variables``: the values of the project that `var()` gave."""
+    ``variables``: the values of the project that `var()` gave; ``moment``: now, for the text."""
 
     frozen: dict[str, str] = field(default_factory=dict)
     variables: dict[str, Any] = field(default_factory=dict)
+    moment: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.timezone.utc))
 
     def note(self, what: str, value: Any) -> Any:
         self.frozen[what] = str(value)

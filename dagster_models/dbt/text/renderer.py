@@ -16,6 +16,7 @@ from jinja2 import TemplateError
 from dagster_models.dbt.project.catalog import DbtCatalog
 from dagster_models.dbt.project.manifest import DbtNode, Manifest
 from dagster_models.dbt.project.names import UnknownRef
+from dagster_models.dbt.text.clock import with_noted_clock
 from dagster_models.dbt.text.context import (
     Adapter,
     ConfigObject,
@@ -126,6 +127,7 @@ class Renderer:
         context: dict[str, Any] = {
             **environment().globals,
             **self.static,
+            "modules": with_noted_clock(self.static["modules"], seen),
             "adapter": Adapter(
                 self.macros,
                 node.package,
