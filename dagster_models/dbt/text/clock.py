@@ -26,7 +26,10 @@ def with_noted_clock(modules: SimpleNamespace, seen: Seen) -> SimpleNamespace:
         return seen.note(f"{_NAME}.date.today()", seen.moment.astimezone().date())
 
     of_datetime = {"now": now, "utcnow": utcnow, "today": now}
-    own = {"date": _Kind(dt.date, {"today": today}), "datetime": _Kind(dt.datetime, of_datetime)}
+    own = {
+        "date": _WithNotedClock(dt.date, {"today": today}),
+        "datetime": _WithNotedClock(dt.datetime, of_datetime),
+    }
     moments = SimpleNamespace(**{**vars(modules.datetime), **own})
     return SimpleNamespace(**{**vars(modules), "datetime": moments})
 
@@ -34,7 +37,7 @@ def with_noted_clock(modules: SimpleNamespace, seen: Seen) -> SimpleNamespace:
 _NAME = "modules.datetime"
 
 
-class _Kind:
+class _WithNotedClock:
     """`date` or `datetime`, of which some functions are others."""
 
     def __init__(self, kind: type[dt.date], own: Mapping[str, Callable[..., Any]]) -> None:
