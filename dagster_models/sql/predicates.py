@@ -10,14 +10,15 @@ from collections.abc import Iterator
 
 from sqlglot import exp
 
+from dagster_models.sql.nodes import with_columns
 from dagster_models.sql.statements import refuse_other_than_condition
 from dagster_models.sql.tokens import TokenizedText
 
 #: dbt's names -> the row of the table, and the new row. The second one is dbt-duckdb's.
 _ROWS = {"dbt_internal_dest": "t", "dbt_incremental_target": "t", "dbt_internal_source": "n"}
 _HEAD, _TAIL = "select 1 where (\n", "\n)"
-#: What is no value of the two rows.
-_OTHERS = (exp.Query, exp.AggFunc, exp.Window, exp.Placeholder, exp.Parameter)
+#: What is no value of the two rows, or has names of its own that look like columns.
+_OTHERS = (exp.Query, exp.AggFunc, exp.Window, exp.Placeholder, exp.Parameter, exp.Comprehension)
 
 
 def predicate_of_rows(predicate: str, dialect: str, *, of_new_row: bool = True) -> str:
@@ -30,7 +31,9 @@ def predicate_of_rows(predicate: str, dialect: str, *, of_new_row: bool = True) 
     source = TokenizedText(f"{_HEAD}{predicate}{_TAIL}", dialect)
     (tree,) = source.statements()
     where = tree.args["where"]
-    for node in where.walk():
+    for node in list(where.walk()):
+        if source.dialect.methods and isinstance(node, exp.Dot) and _is_method(node.expression):
+            with_columns(node)
         if isinstance(node, _OTHERS):
             what = "a predicate compares a row of the table with a new one, and nothing else"
             raise source.error(what, len(_HEAD), "Write a condition on columns.")
@@ -41,6 +44,12 @@ def predicate_of_rows(predicate: str, dialect: str, *, of_new_row: bool = True) 
             raise source.error("it asks for the new row", start, fix)
         text = f"{text[:start]}{row}{text[end:]}"
     return text[len(_HEAD) : -len(_TAIL)]
+
+
+def _is_method(called: object) -> bool:
+    """Whether `upper()` of `name.upper()` is a function of a column. One that nobody knows may be
+    the project's, with its schema before it."""
+    return isinstance(called, exp.Func) and called.name.upper() in exp.FUNCTION_BY_NAME
 
 
 def _edits(source: TokenizedText, columns: Iterator[exp.Column]) -> Iterator[tuple[int, int, str]]:

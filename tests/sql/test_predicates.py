@@ -1,0 +1,31 @@
+"""What a predicate on the rows of a key says of the row of the table and of the new one."""
+
+from __future__ import annotations
+
+import pytest
+
+from dagster_models.errors import SqlSyntaxError
+from dagster_models.sql.predicates import predicate_of_rows
+
+
+@pytest.mark.parametrize(
+    ("predicate", "said"),
+    [
+        ("a > 1 -- x", "t.a > 1 -- x"),
+        ("name.upper() = 'X'", "t.name.upper() = 'X'"),
+        ("DBT_INTERNAL_DEST.a.lower() = dbt_internal_source.b", "t.a.lower() = n.b"),
+        ("main.mine(a) > 1", "main.mine(t.a) > 1"),
+        ("list_filter(l, x -> x > a) = []", "list_filter(t.l, x -> x > t.a) = []"),
+        ("'x'.upper() = a", "'x'.upper() = t.a"),
+    ],
+)
+def test_each_column_has_its_row_before_it(predicate: str, said: str) -> None:
+    assert predicate_of_rows(predicate, "duckdb") == said
+
+
+@pytest.mark.parametrize(
+    "predicate", ["[x for x in l if x > 1] = l", "s.f.upper() = 'X'", "a) or (b"]
+)
+def test_what_it_cannot_say_is_refused(predicate: str) -> None:
+    with pytest.raises(SqlSyntaxError):
+        predicate_of_rows(predicate, "duckdb")
