@@ -205,6 +205,11 @@ def test_what_would_make_other_rows_is_refused(tmp_path: Path, config: Any, why:
             Weight.DIFFERS,
         ),
         (
+            {**INCREMENTAL, "unique_key": "id", "predicates": True},
+            "`predicates: True`: `True` is a name",
+            Weight.DIFFERS,
+        ),
+        (
             {
                 **INCREMENTAL,
                 "unique_key": "id",

@@ -108,7 +108,7 @@ def _narrowed(header: ImportedHeader, strategy: str, used: Sequence[str], dialec
             header.remark(f"`{name}` means nothing to the strategy {strategy}", Weight.NOTE)
     for name in ("incremental_predicates", "predicates"):
         if given := header.setting(name):
-            listed = [given] if isinstance(given, str) else list(map(str, given))
+            listed = list(map(str, given if isinstance(given, list) else [given]))
             whole = strategy == "merge" and not header.values.keys() & set(_SOME_COLUMNS)
             if why := _wrong_predicate(listed, dialect, whole):
                 what = f"`{name}: {given}`: {why}: all rows of the table are looked at for a key"
