@@ -28,7 +28,7 @@ PRINTS = {
     "stopping.py": "from STEP_FAILURE to the run's failure",
     "postgres.py": "to the last query gone",
     "tricks.py": "the stock event log held open",
-    "incremental.py": "merge, as dbt",
+    "incremental.py": "merge, dbt's SQL",
     "unit_tests.py": "4 passed in",
     "checks.py": "20 queries",
 }

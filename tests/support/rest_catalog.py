@@ -53,12 +53,11 @@ class RestCatalogServer:
 
     def catalog(self) -> Any:
         """The catalog as somebody else's client has it."""
-        from pyiceberg.catalog.rest import RestCatalog
+        from dagster_models.warehouses.spark.iceberg_rest import _PatientCatalog
 
         if self.client is not None:
             return self.client
-        self.client = RestCatalog(
-            "test",
+        self.client = _PatientCatalog(  # it closes what it opened also where the server refuses
             uri=self.settings["catalog"],
             warehouse="s3://lake",
             credential=f"{CLIENT}:{SECRET}",

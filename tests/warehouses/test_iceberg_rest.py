@@ -98,6 +98,7 @@ def test_a_commit_whose_answer_is_lost_is_settled_by_the_catalog(
         answer = send(self, request, *args, **options)
         if is_commit(request) and "new" not in lost:
             lost.append("new")
+            answer.close()
             raise requests.ConnectionError("the answer is lost")
         return answer
 
