@@ -17,7 +17,8 @@ from dbt_cases import PlainNames, Texts, dbt_test, manifest_of, step
 from project_cases import load, write_project
 
 A, B, C = "model.shop.a", "model.shop.b", "model.shop.c"
-SOURCE = "source.shop.raw.orders"
+SOURCE, PAID = "source.shop.raw.orders", "source.shop.raw.paid"
+FILE = "source.shop.raw.sent"
 
 
 def placed(folder: Path, *nodes: dict[str, Any], **texts: str) -> Checks:
@@ -232,18 +233,22 @@ def test_a_check_of_an_ephemeral_model_runs_with_the_last_table_that_it_reads(
     assert [file.header["model"] for file in found.files] == ["marts.b", "marts.b"]
 
 
-def of_sources(folder: Path, *nodes: dict[str, Any], same: str = "") -> tuple[Manifest, Checks]:
-    source = {
-        "unique_id": SOURCE,
+def source(unique_id: str, written: str = "") -> dict[str, Any]:
+    name = unique_id.rsplit(".", 1)[-1]
+    return {
+        "unique_id": unique_id,
         "package_name": "shop",
         "source_name": "raw",
-        "name": "orders",
+        "name": name,
         "original_file_path": "models/s.yml",
         "schema": "raw",
-        "identifier": "orders",
-        "relation_name": '"dev"."raw"."orders"',
+        "identifier": name,
+        "relation_name": written or f'"dev"."raw"."{name}"',
     }
-    manifest = manifest_of(folder, *nodes, sources={SOURCE: source})
+
+
+def of_sources(folder: Path, *nodes: dict[str, Any], same: str = "") -> tuple[Manifest, Checks]:
+    manifest = manifest_of(folder, *nodes, sources={it: source(it) for it in (SOURCE, PAID)})
     names = PlainNames(manifest, **({SOURCE: same} if same else {}))
     return manifest, place_checks(manifest, names, Texts(singular="select * from raw.orders"))
 
@@ -255,6 +260,53 @@ def test_checks_of_sources(tmp_path: Path) -> None:
     assert found.declared[SOURCE] == OwnChecks({"id": ["unique"]}, [])
     assert found.declared[A].columns["id"] == [
         {"relationships": {"to": "raw.orders", "field": "id"}}
+    ]
+
+
+def test_a_check_of_two_sources_is_that_of_the_one_that_dbt_asks(tmp_path: Path) -> None:
+    """dbt lists the other one first."""
+    test = relation(PAID, SOURCE)
+    assert test["depends_on"]["nodes"] == [SOURCE, PAID]
+    test["test_metadata"]["kwargs"]["to"] = "source('raw', 'orders')"
+    _, found = of_sources(tmp_path, test)
+    expected = {"relationships": {"to": "raw.orders", "field": "id"}}
+    assert found.declared == {PAID: OwnChecks({"id": [expected]}, [])}
+
+
+def of_a_file(folder: Path, *nodes: dict[str, Any]) -> Checks:
+    """The checks of a project whose source `sent` is a file. All tests have one text."""
+    sources = {FILE: source(FILE, "'data/sent.csv'"), SOURCE: source(SOURCE)}
+    manifest = manifest_of(folder, *nodes, sources=sources)
+    tests = [it["name"] for it in nodes if it["resource_type"] == "test"]
+    texts = dict.fromkeys(tests, "select * from 'data/sent.csv'")
+    return place_checks(manifest, PlainNames(manifest, FILE), Texts(**texts))
+
+
+@pytest.mark.parametrize(
+    ("test", "runs_with"),
+    [
+        (lambda: dbt_test(FILE, "unique", "id"), "marts.a"),  # the first that reads the file
+        (lambda: singular(FILE), "marts.a"),
+        (lambda: singular(FILE, B), "marts.b"),
+        (lambda: relation(FILE, B), "marts.b"),
+        (lambda: relation(B, FILE), "marts.b"),
+        (lambda: relation(FILE, SOURCE), "raw.orders"),
+    ],
+)
+def test_a_test_that_reads_a_file_is_a_query(tmp_path: Path, test: Any, runs_with: str) -> None:
+    """dbt-duckdb's `external_location`: no header and no sources.yaml names a file."""
+    nodes = [step("b", A), step("a", FILE), step("aa", B)]
+    found = of_a_file(tmp_path, *nodes, test())
+    assert not found.remarks
+    assert not found.declared
+    ((header, sql),) = [(file.header, file.sql) for file in found.files]
+    assert (header["model"], sql) == (runs_with, "select * from 'data/sent.csv'")
+
+
+def test_a_test_of_a_file_that_no_model_reads_is_reported(tmp_path: Path) -> None:
+    found = of_a_file(tmp_path, step("a"), dbt_test(FILE, "unique", "id"))
+    assert [it.what for it in found.remarks] == [
+        "the test unique_sent_id: no model reads the file that it reads"
     ]
 
 

@@ -45,6 +45,8 @@ def dbt_test(of: str, word: str, column: str | None = None, **given: Any) -> dic
     name = given.pop("name", f"{prefix}{test}_{own}_{column or ''}")
     macro = f"macro.{given.pop('package', namespace or 'dbt')}.test_{test}"
     arguments = {**({"column_name": column} if column else {}), **given}
+    is_source = of.startswith("source.")
+    called = f"source('{of.split('.')[-2]}', '{own}')" if is_source else f"ref('{own}')"
     return {
         "unique_id": f"test.shop.{name}.{len(name):04d}",
         "resource_type": "test",
@@ -56,11 +58,11 @@ def dbt_test(of: str, word: str, column: str | None = None, **given: Any) -> dic
         "depends_on": {"nodes": [*reads, of], "macros": [macro]},
         "config": {**_CONFIG, **_OF_TESTS, **config},
         "column_name": column,
-        "attached_node": None if of.startswith("source.") else of,
+        "attached_node": None if is_source else of,
         "test_metadata": {
             "name": test,
             "namespace": namespace or None,
-            "kwargs": {**arguments, "model": "{{ get_where_subquery(...) }}"},
+            "kwargs": {**arguments, "model": f"{{{{ get_where_subquery({called}) }}}}"},
         },
     }
 

@@ -15,7 +15,13 @@ from typing import Any
 from dagster_models.dbt.checks.entries import Entry, column_of, entry_of
 from dagster_models.dbt.checks.files import CheckFile, check_files, name_of_test
 from dagster_models.dbt.project.interfaces import Lookup, NotRendered, Rendering
-from dagster_models.dbt.project.manifest import STEPS, DbtNode, Manifest
+from dagster_models.dbt.project.manifest import (
+    STEPS,
+    DbtNode,
+    DbtSource,
+    GenericTest,
+    Manifest,
+)
 from dagster_models.dbt.project.remarks import Remark, Weight
 from dagster_models.project.checks.aliases import ALIASES
 
@@ -47,8 +53,8 @@ class Checks:
 
 @dataclass(frozen=True, slots=True)
 class _Reads:
-    """What each node reads, with what the checks placed so far read. ``inside``: what each
-    ephemeral model reads, sources too."""
+    """What each node reads, with what the checks placed so far read. ``inside``: what no relation
+    has the rows of, an ephemeral model or a source that is a file -> what it reads, sources too."""
 
     edges: dict[str, set[str]]
     built: Set[str]
@@ -74,7 +80,7 @@ class _Reads:
         return found
 
     def of_tables(self, read: Collection[str]) -> set[str]:
-        """What is read, with what an ephemeral model reads in its place."""
+        """The relations that are read, with what an ephemeral model reads in its place."""
         found: set[str] = set()
         for it in read:
             found |= self.of_tables(self.inside[it]) if it in self.inside else {it}
@@ -96,9 +102,12 @@ def place_checks(manifest: Manifest, names: Lookup, rendering: Rendering) -> Che
 
 def _reads(manifest: Manifest, names: Lookup) -> _Reads:
     built = {k: n for k, n in manifest.nodes.items() if n.kind in STEPS and names.name(k)}
-    edges = {k: {names.meant(it) for it in n.depends_on} & built.keys() for k, n in built.items()}
+    files = {k for k, it in manifest.sources.items() if it.relation.is_file}
+    known = built.keys() | files
+    edges = {k: {names.meant(it) for it in n.depends_on} & known for k, n in built.items()}
     ephemeral = {k: n for k, n in built.items() if n.materialized == "ephemeral"}
     inside = {k: frozenset(map(names.meant, n.depends_on)) for k, n in ephemeral.items()}
+    inside |= dict.fromkeys(files, frozenset())
     return _Reads(edges, built.keys() - inside.keys(), inside)
 
 
@@ -112,8 +121,8 @@ class _Placing:
     nodes: dict[int, DbtNode] = field(default_factory=dict)  #: the test of each entry, by id()
 
     def place(self, node: DbtNode) -> None:
-        read = {self.names.meant(it) for it in node.depends_on if self.names.name(it)}
-        lost = [it for it in node.depends_on if not self.names.name(it)]
+        read = {it for it in map(self.names.meant, node.depends_on) if self._is_imported(it)}
+        lost = [it for it in node.depends_on if not self._is_imported(self.names.meant(it))]
         if lost or not read:
             why = f"it reads {lost[0]}, which is not imported" if lost else "it reads no table"
             self._leave_out(node, why)
@@ -122,7 +131,9 @@ class _Placing:
         owner = self._owner(node, read)
         at = self._runs_with(owner, read)
         if at is None:
-            self._leave_out(node, "no model is built after all that it reads")
+            why = "no model is built after all that it reads"
+            is_file = owner in self.manifest.sources and self._is_inside(owner)
+            self._leave_out(node, "no model reads the file that it reads" if is_file else why)
             return
         may_declare = (at == owner or self._moves(owner, read, at)) and not self._is_inside(owner)
         found = entry_of(node, owner, self.names.name, self.manifest) if may_declare else None
@@ -137,14 +148,24 @@ class _Placing:
         if at in self.reads.edges:
             self.reads.add(at, read)
 
+    def _is_imported(self, unique_id: str) -> bool:
+        return bool(self.names.name(unique_id)) or unique_id in self.reads.inside
+
     def _owner(self, node: DbtNode, read: set[str]) -> str:
         of = self.names.meant(node.test.of) if node.test and node.test.of else ""
         if of in read or self._is_inside(of):
             return of
-        sources = [self.names.meant(it) for it in node.depends_on]
         if node.test is not None:  # of a source, which dbt attaches to nothing
-            return next((it for it in sources if it not in self.reads.edges), sources[-1])
-        return self._latest(read) or sources[0]
+            return self._source_of(node, node.test)
+        return self._latest(read) or self.names.meant(node.depends_on[0])
+
+    def _source_of(self, node: DbtNode, test: GenericTest) -> str:
+        """The source that has the test, by dbt's `model` argument: another source that the test
+        reads stands before it in what the test depends on."""
+        written = str(test.arguments.get("model"))
+        given = ((it, self.manifest.sources.get(it)) for it in node.depends_on)
+        named = (k for k, it in given if it and _source_call(it) in written)
+        return self.names.meant(next(named, node.depends_on[-1]))
 
     def _latest(self, read: set[str]) -> str | None:
         """The one of these that is built after the most of the others."""
@@ -152,14 +173,15 @@ class _Placing:
         return max(models, key=lambda it: len(self.reads.above(it) & read), default=None)
 
     def _is_inside(self, owner: str) -> bool:
-        """Whether it is ephemeral, so that no relation has the check."""
-        return owner in self.reads.edges and owner not in self.reads.built
+        """Whether it is ephemeral or a file, so that no relation has the check."""
+        return owner in self.reads.inside
 
     def _runs_with(self, owner: str, read: set[str]) -> str | None:
         """The model or source whose check it is to be; None if there is none."""
         choices = [owner, *filter(None, [self._latest(read)]), *sorted(read)]
         if self._is_inside(owner):
-            choices += sorted(k for k in self.reads.built if owner in self.reads.above(k))
+            readers = (it for it in self.reads.built if owner in self.reads.above(it))
+            choices += sorted(readers, key=lambda it: (len(self.reads.above(it)), it))
         for choice in choices:
             if self._is_inside(choice) or self.reads.closes_circle(choice, read):
                 continue
@@ -204,6 +226,11 @@ class _Placing:
 
     def _leave_out(self, node: DbtNode, why: str) -> None:
         self.checks.remarks.append(Remark(node.unique_id, f"the test {node.name}: {why}"))
+
+
+def _source_call(it: DbtSource) -> str:
+    """As dbt writes it into `{{ get_where_subquery(source('raw', 'orders')) }}`."""
+    return f"source('{it.source_name}', '{it.name}')"
 
 
 def _is_generated(node: DbtNode) -> bool:
