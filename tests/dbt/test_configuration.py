@@ -30,6 +30,10 @@ def values(folder: Path, **given: Any) -> dict[str, Any]:
 
 
 INCREMENTAL = {"materialized": "incremental"}
+#: Clauses of dbt-duckdb's merge.
+BY_NAME = {"action": "update", "mode": "by_name"}
+EXPLICIT = {"action": "update", "mode": "explicit"}
+ADD = {"action": "insert", "mode": "by_name"}
 
 
 @pytest.mark.parametrize(
@@ -80,7 +84,18 @@ def test_how_a_model_is_kept(tmp_path: Path, config: Any, expected: Any) -> None
     ("key", "given"),
     [
         ("merge_clauses", {"when_matched": [{"action": "delete"}]}),
-        ("merge_on_using_columns", ["id"]),
+        ("merge_clauses", {"when_matched": []}),
+        ("merge_clauses", {"when_matched": [{"action": "update", "mode": "by_position"}]}),
+        ("merge_clauses", {"when_matched": [{**BY_NAME, "condition": "x > 1"}]}),
+        ("merge_clauses", {"when_matched": [{"action": "update", "mode": "by_name"}] * 2}),
+        (
+            "merge_clauses",
+            {"when_matched": [{**EXPLICIT, "update": {"set_expressions": {"a": 1}}}]},
+        ),
+        ("merge_clauses", {"when_not_matched": [{"action": "do_nothing"}]}),
+        ("merge_clauses", {"when_not_matched": [{**ADD, "by": "source"}]}),
+        ("merge_clauses", {"when_not_matched": [{**ADD, "condition": "x > 1"}]}),
+        ("merge_clauses", "delete"),
         ("merge_update_condition", "a > 1"),
         ("merge_insert_condition", "a > 1"),
         ("merge_update_set_expressions", {"a": "a + 1"}),
@@ -95,6 +110,45 @@ def test_what_makes_another_merge_is_refused(tmp_path: Path, key: str, given: An
     assert [it.what for it in other.remarks] == [
         f"`{key}` means nothing to the strategy delete+insert"
     ]
+
+
+@pytest.mark.parametrize(
+    ("clauses", "written"),
+    [
+        ({"when_matched": [BY_NAME]}, {}),
+        ({"when_matched": [BY_NAME], "when_not_matched": [ADD]}, {}),
+        ({"when_matched": [EXPLICIT], "when_not_matched": [{**ADD, "by": "target"}]}, {}),
+        ({"when_matched": [{"action": "do_nothing"}]}, {"merge_update_columns": ["id"]}),
+        (
+            {"when_matched": [{**EXPLICIT, "update": {"include": ["id", "a"], "exclude": []}}]},
+            {"merge_update_columns": ["a"]},
+        ),
+        (
+            {"when_matched": [{**EXPLICIT, "update": {"exclude": ["a"]}}]},
+            {"merge_exclude_columns": ["a"]},
+        ),
+    ],
+)
+def test_clauses_that_only_name_columns(tmp_path: Path, clauses: Any, written: Any) -> None:
+    merge = {**INCREMENTAL, "unique_key": "id", "incremental_strategy": "merge"}
+    found = header(tmp_path, config={**merge, "merge_clauses": clauses})
+    assert not found.refused
+    assert not found.remarks
+    assert {k: v for k, v in found.values.items() if k.startswith("merge_")} == written
+    both = header(tmp_path, config={**merge, "merge_clauses": clauses, "merge_update_columns": "b"})
+    assert both.refused  # as in dbt
+
+
+def test_the_columns_that_a_merge_joins_on_are_its_key(tmp_path: Path) -> None:
+    merge = {**INCREMENTAL, "incremental_strategy": "merge", "merge_returning_columns": ["id"]}
+    merge |= {"merge_on_using_columns": ["a", "b"]}
+    for key in ({}, {"unique_key": "id"}):
+        found = header(tmp_path, config={**merge, **key})
+        assert not found.refused
+        assert (found.values["strategy"], found.values["unique_key"]) == ("merge", ["a", "b"])
+        assert [it.weight for it in found.remarks] == [Weight.NOTE]
+    narrowed = header(tmp_path, config={**merge, "incremental_predicates": ["a > 1"]})
+    assert ["USING and ON" in it for it in narrowed.refused] == [True]
 
 
 def test_the_default_strategy_is_that_of_the_adapter(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from dagster_models.dbt.project.manifest import DbtNode
 from dagster_models.dbt.project.remarks import Weight
 from dagster_models.dbt.properties.columns_of_key import columns_of_key
 from dagster_models.dbt.properties.header import ImportedHeader
+from dagster_models.dbt.properties.merge_clauses import columns_of_clauses
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.sql.predicates import predicate_of_rows
 
@@ -26,18 +27,17 @@ _STRATEGIES = {
 }
 _ON_SCHEMA_CHANGE = ("ignore", "fail", "append_new_columns", "sync_all_columns")
 #: What makes another statement of dbt-duckdb's merge.
-_OTHER_MERGES = (
-    *("merge_clauses", "merge_on_using_columns", "merge_update_condition"),
-    *("merge_insert_condition", "merge_update_set_expressions"),
-)
+_OTHER_MERGES = ("merge_update_condition", "merge_insert_condition", "merge_update_set_expressions")
+_OF_MERGES = ("merge_clauses", "merge_on_using_columns", "merge_returning_columns", *_OTHER_MERGES)
 _SOME_COLUMNS = ("merge_update_columns", "merge_exclude_columns")
+_ALL_ROWS = "a merge here updates the rows of a key, and adds all others"
 _EVERY = ("hour", "day", "month")
 #: The keys of dbt that are read here.
 KEYS = (
     *("incremental_strategy", "unique_key", "on_schema_change", "full_refresh"),
     *("incremental_predicates", "predicates"),
     *_SOME_COLUMNS,
-    *_OTHER_MERGES,
+    *_OF_MERGES,
     *("event_time", "batch_size", "lookback", "begin", "concurrent_batches"),
 )
 
@@ -59,7 +59,7 @@ def incremental_keys(header: ImportedHeader, adapter: str, dialect: str) -> None
 def strategy_of(node: DbtNode, adapter: str) -> tuple[str | None, tuple[str, ...]]:
     """Our strategy, None for one that is not known here, and the key that it uses."""
     strategy = str(node.config.get("incremental_strategy") or "default").lower()
-    key, _ = columns_of_key(node.config.get("unique_key"))
+    key, _ = columns_of_key(_key_of(node, strategy))
     if strategy == "default":
         strategy = _DEFAULTS.get(adapter, "merge" if key else "append")
     ours = _STRATEGIES.get(strategy)
@@ -68,10 +68,23 @@ def strategy_of(node: DbtNode, adapter: str) -> tuple[str | None, tuple[str, ...
     return (ours, key) if key and ours != "append" else ("append", ())
 
 
+def is_narrowed(node: DbtNode) -> bool:
+    """Whether a row of the new ones need not be in the table as it is."""
+    names = (*_SOME_COLUMNS, *_OF_MERGES, "incremental_predicates", "predicates")
+    return any(node.config.get(name) for name in names)
+
+
+def _key_of(node: DbtNode, strategy: str) -> Any:
+    """dbt's key, as it is written. The merge of dbt-duckdb asks for other columns first."""
+    using = node.config.get("merge_on_using_columns") if strategy == "merge" else None
+    return using or node.config.get("unique_key")
+
+
 def _keyed(header: ImportedHeader, adapter: str, dialect: str) -> None:
-    key, is_expression = columns_of_key(header.setting("unique_key"))
+    written = _key_of(header.node, str(header.setting("incremental_strategy")).lower())
+    key, is_expression = columns_of_key(written)
     if key is None:
-        header.refused.append(f"the unique_key {header.setting('unique_key')!r} is an expression")
+        header.refused.append(f"the unique_key {written!r} is an expression")
         return
     ours, used = strategy_of(header.node, adapter)
     if ours is None:
@@ -91,20 +104,10 @@ def _keyed(header: ImportedHeader, adapter: str, dialect: str) -> None:
 
 def _narrowed(header: ImportedHeader, strategy: str, used: Sequence[str], dialect: str) -> None:
     """What narrows the rows or the columns that a strategy writes, or is another merge."""
-    for name in (*_SOME_COLUMNS, *_OTHER_MERGES):
-        given = header.setting(name)
-        if strategy == "merge" and given and name in _OTHER_MERGES:
-            what = "a merge here updates the rows of a key, and adds all others"
-            header.refused.append(f"`{name}: {given}`: {what}")
-        elif strategy == "merge" and given:
-            names = [given] if isinstance(given, str) else list(given)
-            keys = {it.lower() for it in used}  # which no merge writes
-            others = [it for it in names if it.lower() not in keys]
-            if name == "merge_update_columns":  # an empty list would mean all columns
-                others = others or names
-            if others:
-                header.values[name] = others
-        elif given:
+    if strategy == "merge":
+        _merged(header, used)
+    else:
+        for name in filter(header.setting, (*_SOME_COLUMNS, *_OF_MERGES)):
             header.remark(f"`{name}` means nothing to the strategy {strategy}", Weight.NOTE)
     for name in ("incremental_predicates", "predicates"):
         if given := header.setting(name):
@@ -116,6 +119,33 @@ def _narrowed(header: ImportedHeader, strategy: str, used: Sequence[str], dialec
             else:
                 header.values["incremental_predicates"] = listed
             return
+
+
+def _merged(header: ImportedHeader, key: Sequence[str]) -> None:
+    """Which columns a merge writes into the rows of a key."""
+    written = {name: header.setting(name) for name in _SOME_COLUMNS if header.setting(name)}
+    for name in filter(header.setting, _OTHER_MERGES):
+        header.refused.append(f"`{name}: {header.setting(name)}`: {_ALL_ROWS}")
+    if clauses := header.setting("merge_clauses"):
+        found = None if written else columns_of_clauses(clauses, key)  # dbt refuses both
+        if found is None:
+            header.refused.append(f"`merge_clauses: {clauses}`: {_ALL_ROWS}")
+        written = dict(found or {})
+    predicates = header.setting("incremental_predicates") or header.setting("predicates")
+    if predicates and header.setting("merge_on_using_columns"):
+        what = "with predicates, dbt sends both USING and ON, which DuckDB does not take"
+        header.refused.append(f"`merge_on_using_columns`: {what}")
+    if header.setting("merge_returning_columns"):
+        what = "`merge_returning_columns`: a build shows no rows, and writes the same ones"
+        header.remark(what, Weight.NOTE)
+    keys = {it.lower() for it in key}  # which no merge writes
+    for name, given in written.items():
+        names = [given] if isinstance(given, str) else list(given)
+        others = [it for it in names if it.lower() not in keys]
+        if name == "merge_update_columns":  # an empty list would mean all columns
+            others = others or names
+        if others:
+            header.values[name] = others
 
 
 def _wrong_predicate(predicates: Sequence[str], dialect: str, whole: bool) -> str:
