@@ -16,6 +16,7 @@ from dagster_models.core.adopted import ADOPTIONS, Adopted
 from dagster_models.core.commit import ADOPTED
 from dagster_models.core.model import Project, Step, Target
 from dagster_models.core.tasks import BuildTask
+from dagster_models.core.windows import Partition
 from dagster_models.dbt.adoption import AdoptedNode
 from dagster_models.dbt.project.manifest import DbtNode, Manifest
 from dagster_models.dbt.project.names import NodeNames
@@ -48,6 +49,8 @@ def adopted(into: Path, manifest: Manifest, up_to_date: bool) -> tuple[AdoptedNo
         DagsterModelsError: there is no database, or it cannot be reached.
     """
     project = load(into, columns=False, whole=False)
+    if any(it.config.partitions is not None for it in project.steps.values()):
+        project = load(into, whole=False)  # a model's partitions are known by its columns
     target = usable_target(project)
     refuse_missing(target)
     names = NodeNames(manifest)
@@ -101,7 +104,8 @@ class _Adopting:
             return Adopted("replaced")
         if is_replaced and (unknown := self._unknown(step)):
             return Adopted("replaced", f"nobody knows what {unknown} was built from")
-        target_step = TargetStep(self.project, step, self.target)
+        partitions = _partitions_of(step) if self.up_to_date and step.partitions else ()
+        target_step = TargetStep(self.project, step, self.target, partitions=partitions)
         task = task_for(target_step, self.run_id, ADOPTED, known=self.known)
         if not isinstance(task, BuildTask):
             why = "it is a model in Python, whose columns nobody knows before it has run"
@@ -120,6 +124,12 @@ class _Adopting:
             if str(relation) not in self.known:
                 return str(key)
         return ""
+
+
+def _partitions_of(step: Step) -> tuple[Partition, ...]:
+    from dagster_models.definitions.partitioned_jobs import partitions_of  # it imports Dagster
+
+    return partitions_of(step)
 
 
 def adoption_lines(found: Sequence[AdoptedNode]) -> Iterator[str]:

@@ -26,6 +26,10 @@ STORED = "stored "
 ADOPTED = 0
 
 
+#: The kind in the record of such a table if nobody knows which rows it should have: of its
+#: partitions, none counts as built.
+ADOPTED_TABLE = "adopted"
+
 #: The kind in the record of such a relation if its rows are those that a build would leave, as the
 #: user said when it was taken over.
 CURRENT = "current"
@@ -38,10 +42,11 @@ class Commit:
     ``rows`` is None where they were not counted (a view). ``committed_at`` is ISO 8601 in UTC; the
     warehouse sets it when it writes the record.
 
-    ``kind`` is "whole" where all rows were replaced, and "adopted" or ``CURRENT`` where the rows of
-    a table that is no snapshot are somebody else's; else it, ``since`` and the counts are those of
-    ``Changes``. ``part`` counts the records of one attempt, and the window says which rows this one
-    is about: from its start up to its end, or, where there is no end, the values of a JSON list.
+    ``kind`` is "whole" where all rows were replaced, and ``ADOPTED_TABLE`` or ``CURRENT`` where the
+    rows of a table that is no snapshot are somebody else's; else it, ``since`` and the counts are
+    those of ``Changes``. ``part`` counts the records of one attempt, and the window says which rows
+    this one is about: from its start up to its end, or, where there is no end, the values of a JSON
+    list.
     ``input_versions`` says what was read: see ``compilation.inputs``.
 
     ``builder`` says who builds the relation: a project, and the schema prefix of its target.

@@ -7,13 +7,14 @@ counts these records within the attempt, so that they say which of its transacti
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 from dagster_models.core.changes import Changes
-from dagster_models.core.commit import Commit
+from dagster_models.core.commit import ADOPTED_TABLE, Commit
 from dagster_models.core.materializations import Incremental, Materialization, Partitioned
 from dagster_models.core.messages import CheckOutcome, Outcome
 from dagster_models.core.tasks import BuildTask, PythonTask
@@ -24,6 +25,7 @@ from dagster_models.core.windows import (
     Window,
     batches,
     covers,
+    instant,
     merged,
     moment_of,
     overlap,
@@ -117,11 +119,23 @@ def window_of(commit: Commit) -> Window | None:
 
 def built(commits: Iterable[Commit], wanted: Iterable[Partition]) -> tuple[str, ...]:
     """The keys of those partitions that these commits have built together."""
-    windows = [window_of(commit) for commit in commits]
-    if None in windows:
-        return tuple(partition.key for partition in wanted)
-    known = [window for window in windows if window is not None]
-    return tuple(partition.key for partition in wanted if covers(known, partition.window))
+    given = [commit for commit in commits if commit.kind != ADOPTED_TABLE]
+    windows = [window for commit in given if (window := window_of(commit)) is not None]
+    whole = [commit for commit in given if window_of(commit) is None]
+    return tuple(
+        it.key
+        for it in wanted
+        if covers(windows, it.window) or any(_was_over(it.window, commit) for commit in whole)
+    )
+
+
+def _was_over(window: Window, whole: Commit) -> bool:
+    """Whether a build of the whole table found all rows of the window: one that ended after it may
+    have had some of them, or none."""
+    if not whole.committed_at or not isinstance(window, TimeWindow):
+        return True
+    moment = dt.datetime.fromisoformat(whole.committed_at)
+    return instant(window.end) <= instant(moment)
 
 
 def standing(
@@ -129,23 +143,21 @@ def standing(
 ) -> tuple[Partition, ...]:
     """The partitions that *stands*, some of the *commits* of a relation in their order, have built
     and no other commit has replaced since."""
-    good = {(commit.id, commit.part) for commit in stands}
-    last: list[tuple[Window | None, bool]] = [
-        (window_of(commit), (commit.id, commit.part) in good) for commit in commits
-    ]
+    good = {(commit.id, commit.part) for commit in stands if commit.kind != ADOPTED_TABLE}
+    last = [(commit, window_of(commit), (commit.id, commit.part) in good) for commit in commits]
     return tuple(partition for partition in wanted if _stands(partition.window, last))
 
 
-def _stands(window: Window, history: Sequence[tuple[Window | None, bool]]) -> bool:
+def _stands(window: Window, history: Sequence[tuple[Commit, Window | None, bool]]) -> bool:
     """Whether the last builds that together cover a window, with all that came later, are good."""
     later: list[Window] = []
-    for replaced, good in reversed(history):
+    for commit, replaced, good in reversed(history):
         if replaced is not None and not overlap(replaced, window):
             continue
         if not good:
             return False
         if replaced is None:
-            return True
+            return _was_over(window, commit)
         later.append(replaced)
         if covers(later, window):
             return True

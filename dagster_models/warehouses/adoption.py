@@ -11,15 +11,29 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from dagster_models.core.adopted import Adopted
-from dagster_models.core.commit import CURRENT, Commit
-from dagster_models.core.materializations import Incremental, Replace, Snapshot, View
+from dagster_models.core.commit import ADOPTED_TABLE, CURRENT, Commit
+from dagster_models.core.materializations import (
+    Incremental,
+    Partitioned,
+    Replace,
+    Snapshot,
+    View,
+)
 from dagster_models.core.model import Relation
+from dagster_models.core.parts import window_texts, windows_of
 from dagster_models.core.tasks import SINCE, BuildTask, Query
+from dagster_models.core.windows import Partition
 from dagster_models.warehouses.base import Staged, WarehouseSession, quote, quoted
 from dagster_models.warehouses.materializations.columns import Columns
+from dagster_models.warehouses.materializations.partitioned import fill_in_whole
+from dagster_models.warehouses.materializations.window_queries import WindowQueries
 from dagster_models.warehouses.transactional import TransactionalSession
 
 _Adoptable: TypeAlias = Incremental | Snapshot | Replace | View
+_NO_PARTITIONS = (
+    "nobody has recorded which of its partitions dbt has built, so none counts as built:"
+    " --up-to-date says that all of them are"
+)
 _NO_ZONE = ("timestamp", "timestamp without time zone")
 
 
@@ -27,16 +41,15 @@ def adopt(session: WarehouseSession, task: BuildTask) -> Adopted:
     """Record the relation of the task as one that is taken over, if a build can go on from it.
 
     The attempt of the task is ``commit.ADOPTED``. A table, view or seed is one that the user calls
-    up to date; a seed's rows are compared with those of its file. Raises WarehouseError if the
-    columns cannot be compared, as the query cannot be described.
+    up to date; a seed's rows are compared with those of its file. The partitions of the task are
+    those that the user calls built. Raises WarehouseError if the columns cannot be compared, as the
+    query cannot be described, or if the one with the partitions is of another type.
     """
     how = task.materialization
     if not isinstance(session, TransactionalSession):
         return Adopted("left", "only relations of DuckDB and PostgreSQL are adopted")
     if not isinstance(how, (Incremental, Snapshot, Replace, View)):
         return Adopted("replaced")
-    if isinstance(how, Incremental) and how.partitioned:
-        return Adopted("left", "nothing says which of its partitions have been built")
     session.begin()
     try:
         return _adopted(session, task, how)
@@ -54,13 +67,20 @@ def _adopted(session: TransactionalSession, task: BuildTask, how: _Adoptable) ->
     identity = _identity(session, relation)
     last = next(iter(session.last_proofs([relation])), None)
     if last is not None and last.identity is not None and last.identity == identity:
-        if last.builder == task.builder:
+        if last.builder != task.builder:
+            return Adopted("left", f"{last.builder} has built it, or has adopted it before")
+        if last.kind != ADOPTED_TABLE or not _partitions(how):
             return Adopted("recorded")
-        return Adopted("left", f"{last.builder} has built it, or has adopted it before")
     if why := "; ".join(_misfits(session, task, how)):
         return Adopted("left", why)
     _write(session, task, how, identity)
-    return Adopted("adopted")
+    is_open = isinstance(how, Incremental) and how.partitioned and not how.partitions
+    return Adopted("adopted", _NO_PARTITIONS if is_open else "")
+
+
+def _partitions(how: _Adoptable) -> tuple[Partition, ...]:
+    """Those that the user calls built."""
+    return how.partitions if isinstance(how, Incremental) else ()
 
 
 def _write(
@@ -71,17 +91,24 @@ def _write(
 ) -> None:
     is_view, is_current = isinstance(how, View), isinstance(how, (Replace, View))
     rows = None if is_view else session.count(f"SELECT 1 FROM {quoted(task.relation)}")
-    commit = Commit(
+    whole = Commit(
         *task.id,
         str(task.relation),
         task.code_version,
         task.input_versions if is_current else {},  # {}: nobody knows what it was built from
         rows,
-        kind="snapshot" if isinstance(how, Snapshot) else CURRENT if is_current else "adopted",
+        kind="snapshot" if isinstance(how, Snapshot) else CURRENT if is_current else ADOPTED_TABLE,
         builder=task.builder,
     )
+    windows = map(window_texts, windows_of(_partitions(how)))
+    commits = [
+        replace(whole, kind=CURRENT, part=part, window_start=start, window_end=end)
+        for part, (start, end) in enumerate(windows)
+    ] or [whole]
     staged = Staged(task.relation, rows, comment=comment or "")
-    session.write_record(replace(commit, identity=session.mark(staged, commit)))
+    identity = session.mark(staged, commits[-1])
+    for commit in commits:
+        session.write_record(replace(commit, identity=identity))
     session.commit()
 
 
@@ -104,11 +131,21 @@ def _misfits(session: TransactionalSession, task: BuildTask, how: _Adoptable) ->
     own = how.own_columns if isinstance(how, Snapshot) else ()
     of_query = [it for it in there if it[0] not in own]
     yield from _differences(session, of_query, returned, may_have_more=is_snapshot)
+    if isinstance(how, Incremental) and how.partitioned:
+        _refuse_column(session, task.relation, how.partitioned, there)
     if isinstance(how, Snapshot):
         found = list(_misfits_of_snapshot(session, task.relation, how, dict(there)))
         yield from (what for what, _ in found)
         if mends := [mend for _, mend in found if mend]:
             yield f"to make the snapshot's own columns fit, run {'; '.join(mends)}"
+
+
+def _refuse_column(
+    session: TransactionalSession, relation: Relation, how: Partitioned, there: Columns
+) -> None:
+    """Raise WarehouseError if no build could tell the partitions apart by their column."""
+    column = WindowQueries(session, how).column_of_table(relation, there)
+    column.within([*(it.window for it in how.partitions), *([how.reach] if how.reach else [])])
 
 
 def _misfits_of_seed(
@@ -130,8 +167,10 @@ def _misfits_of_seed(
 
 def _returned(session: TransactionalSession, task: BuildTask) -> Columns:
     """The columns of the model's query, as a table of it has them; none of its rows is made."""
-    content = task.content
+    content, how = task.content, task.materialization
     assert isinstance(content, Query)  # an import makes no other
+    if isinstance(how, Incremental) and how.partitioned:
+        content = fill_in_whole(session, how.partitioned, content)
     sql = (content.full or content.sql.replace(SINCE, "NULL")).rstrip().rstrip(";")
     session.stage(Query(f"SELECT * FROM (\n{sql}\n) AS returned LIMIT 0"))
     columns = session.columns(session.staging)

@@ -7,7 +7,7 @@ touches nothing. Format 1 (dagster-models 0.1.0) had no such number.
 
 from __future__ import annotations
 
-from dagster_models.core.commit import Commit
+from dagster_models.core.commit import ADOPTED_TABLE, Commit
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
 
@@ -36,8 +36,10 @@ ADDED_IN_4 = {"builder": "VARCHAR", "identity": "VARCHAR"}
 
 
 def from_last_whole(commits: list[Commit]) -> list[Commit]:
-    """Those of one relation, in their order, from the last one on that has replaced all of it."""
-    whole = [at for at, commit in enumerate(commits) if commit.kind == "whole"]
+    """Those of one relation, in their order, from the last one on that has replaced all of it, or
+    has taken over the table that somebody else has put in its place."""
+    kinds = ("whole", ADOPTED_TABLE)
+    whole = [at for at, commit in enumerate(commits) if commit.kind in kinds]
     return commits[whole[-1] :] if whole else commits
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from dagster_models.core.built import TAKEN_OVER, Built
-from dagster_models.core.commit import Commit
+from dagster_models.core.commit import ADOPTED_TABLE, Commit
 from dagster_models.core.materializations import AddedTo, Custom, Reading, Snapshot
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import BuildTask
@@ -167,7 +167,7 @@ class TransactionalSession(Hooks):
         if commit.identity is None or found.identity != commit.identity:
             return "somebody else has replaced it since"
         as_it_is = TAKEN_OVER if commit.is_adopted else ""
-        if found.is_view or commit.rows is None or commit.kind == "adopted":
+        if found.is_view or commit.rows is None or commit.kind == ADOPTED_TABLE:
             return as_it_is
         if commit.contents:
             same = self.contents(found.relation) == commit.contents

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 from dagster_models.cli.windows import ranges, states_of
@@ -43,6 +44,15 @@ def test_the_last_build_of_each_partition_counts() -> None:
         ("stale", "d2...d3"),
         ("missing", "d4...d5"),
     ]
+
+
+def test_a_full_refresh_builds_what_was_over_by_then() -> None:
+    """Of a day that ended later it had some rows, or none."""
+    at = (START + timedelta(days=3, hours=5)).isoformat()
+    whole = replace(commit("1", "now"), committed_at=at)
+    assert shown(whole) == [("built", "d0...d2"), ("missing", "d3...d5")]
+    assert shown(whole, commit("2", "now", 3, 4)) == [("built", "d0...d3"), ("missing", "d4...d5")]
+    assert shown(replace(whole, kind="adopted")) == [("missing", "d0...d5")]
 
 
 def test_a_full_refresh_builds_all_of_them() -> None:

@@ -189,6 +189,30 @@ SOURCE = {
 }
 
 
+def test_the_partitions_of_a_microbatch_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None of them counts as built, unless the user says that all do."""
+    system = duckdb_system(str(tmp_path / "dev.duckdb"))
+    folder, query = tmp_path / "shop", "select date '2024-01-05' as day, 10 as n"
+    config = {"materialized": "incremental", "incremental_strategy": "microbatch"}
+    config |= {"event_time": "day", "batch_size": "year", "begin": "2023-01-01"}
+    manifest_of(folder, step("days", raw_code=query, config=config))
+    write_shop(folder, dbt_profile(system, "marts"), monkeypatch)
+    sql(system, "create schema marts")
+    sql(system, f"create table marts.days as {query}")
+    code, found = adoption(folder, capsys)
+    assert (code, found["marts.days"].partition(" nobody")[0]) == (0, "adopted")
+    assert "none counts as built" in found["marts.days"]
+    windows = ["--project", str(tmp_path / "shop_models"), "windows", "days"]
+    assert main(windows) == 0
+    assert ": 0 built, 0 stale, " in capsys.readouterr().out
+    assert adoption(folder, capsys, "--up-to-date") == (0, {"marts.days": "adopted"})
+    assert main(windows) == 0
+    assert ", 0 stale, 0 missing\n" in capsys.readouterr().out
+    assert adoption(folder, capsys, "--up-to-date") == (0, {"marts.days": "recorded"})
+
+
 def what_is_built(place: Path, system: System) -> list[str]:
     """The relations that a run with --only-changed builds."""
     ran = "select relation, run_id from dagster_models.commits"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -11,10 +12,19 @@ import pytest
 from dagster_models.core.adopted import Adopted
 from dagster_models.core.changes import Changes
 from dagster_models.core.commit import ADOPTED
-from dagster_models.core.materializations import Incremental, Materialization, Replace, Snapshot
+from dagster_models.core.materializations import (
+    Incremental,
+    Materialization,
+    Partitioned,
+    Replace,
+    Snapshot,
+)
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.model import Relation
+from dagster_models.core.parts import built, standing
 from dagster_models.core.tasks import BuildTask
+from dagster_models.core.windows import Partition, TimeWindow
+from dagster_models.errors import WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.adoption import adopt
 from dagster_models.warehouses.base import WarehouseSession
@@ -31,6 +41,7 @@ QUERY = "select 1 as k, cast('a' as varchar(9)) as v"
 HISTORY = f"""create table s.t as select q.*, 'x' as dbt_scd_id,
  timestamp '2024-01-01' as dbt_updated_at, timestamp '2024-01-01' as dbt_valid_from,
  cast(null as timestamp) as dbt_valid_to from ({QUERY}) as q"""
+BY_DAY = "select date '2024-01-01' as day, 10 as n union all select date '2024-01-02', 20"
 ATTEMPTS = count(1)
 
 
@@ -119,6 +130,86 @@ def test_other_columns_are_left(
     why = why.format_map({name: system.type_of(name) for name in ("INTEGER", "BIGINT")})
     assert adopted(session, MERGE, sql) == Adopted("left", why)
     assert session.last_proofs([T]) == []
+
+
+def of_days(*days: int, sql: str = BY_DAY) -> BuildTask:
+    """A task about these days of January; the user calls them built if the attempt adopts."""
+    windows = Partitioned("day", tuple(map(a_day, days)))
+    how = Incremental("replace", code_version="v1", partitioned=windows)
+    return task(sql, how, ADOPTED)
+
+
+def a_day(number: int) -> Partition:
+    start = dt.datetime(2024, 1, number, tzinfo=dt.timezone.utc)
+    return Partition(f"2024-01-{number:02}", TimeWindow(start, start + dt.timedelta(days=1)))
+
+
+def keys_built(session: WarehouseSession) -> tuple[str, ...]:
+    return built(session.find_proofs(T), [a_day(number) for number in (1, 2, 3)])
+
+
+def test_a_table_with_partitions_none_of_which_counts_as_built(
+    session: WarehouseSession,
+) -> None:
+    session.execute(f"create table s.t as {BY_DAY}")
+    found = adopt(session, of_days())
+    assert (found.state, "none counts as built" in found.why) == ("adopted", True)
+    assert keys_built(session) == ()
+    assert standing(session.find_proofs(T), [a_day(1)], session.find_proofs(T)) == ()
+    # A build replaces the rows of its partitions, and is known from now on.
+    first = of_days(1, sql=BY_DAY.replace("10 as n", "11 as n"))
+    assert run(session, replace(first, attempt=1), Stop()).error is None
+    rows = session.query("select n from s.t order by 1")[1]
+    assert [n for (n,) in rows] == [11, 20]
+    assert keys_built(session) == ("2024-01-01",)
+    # What somebody makes anew has none of the partitions that were built before.
+    session.execute("drop table s.t")
+    session.execute(f"create table s.t as {BY_DAY}")
+    assert adopt(session, of_days()).state == "adopted"
+    assert keys_built(session) == ()
+
+
+def test_partitions_that_the_user_calls_built(session: WarehouseSession) -> None:
+    session.execute(f"create table s.t as {BY_DAY}")
+    assert adopt(session, of_days()).state == "adopted"
+    assert adopt(session, of_days(1, 3)) == Adopted("adopted")  # more is known now
+    assert keys_built(session) == ("2024-01-01", "2024-01-03")
+    assert [it.is_adopted for it in session.find_proofs(T)] == [True] * 3
+    assert adopt(session, of_days(1, 2, 3)) == Adopted("recorded")
+
+
+def test_a_column_that_cannot_be_compared_with_the_partitions_is_left(
+    session: WarehouseSession,
+) -> None:
+    query = "select 1 as k, cast('a' as varchar(9)) as day"
+    session.execute(f"create table s.t as {query}")
+    with pytest.raises(WarehouseError, match="day"):
+        adopt(session, of_days(1, sql=query))
+    assert session.last_proofs([T]) == []
+
+
+@pytest.mark.parametrize("system", ["postgres"], indirect=True)
+@pytest.mark.parametrize("made", ["incremental", "of_days"])
+def test_a_partitioned_table_of_postgres(session: WarehouseSession, made: str) -> None:
+    session.execute("create table s.t (day date, n integer) partition by range (day)")
+    for name, ends in {
+        "a": ("2024-01-01", "2024-01-02"),
+        "b": ("2024-01-02", "2024-01-09"),
+    }.items():
+        of = f"for values from ('{ends[0]}') to ('{ends[1]}')"
+        session.execute(f"create table s.{name} partition of s.t {of}")
+    session.execute(f"insert into s.t {BY_DAY}")
+    asked = of_days()
+    if made == "incremental":
+        asked = task(BY_DAY, Incremental("append", code_version="v1"), ADOPTED)
+    assert adopt(session, asked).state == "adopted"
+    added = "select date '2024-01-05' as day, 50 as n"
+    again = of_days(5, sql=added)
+    if made == "incremental":
+        again = task(added, Incremental("append", code_version="v1"), 1)
+    assert run(session, replace(again, attempt=1), Stop()).error is None
+    rows = session.query("select tableoid::regclass::text, n from s.t order by n")[1]
+    assert list(map(tuple, rows)) == [("s.a", 10), ("s.b", 20), ("s.b", 50)]
 
 
 def test_what_no_build_goes_on_from(session: WarehouseSession) -> None:
