@@ -26,6 +26,7 @@ from dagster_models.execution.unit_tests import UnitTestRun
 from dagster_models.processes.client.leave import leave_all
 from dagster_models.project.problems import errors_of
 from dagster_models.project.targets import usable_target
+from dagster_models.project.unit_tests.empty import empty_tests
 from dagster_models.project.unit_tests.read import FOLDER, read_unit_tests
 from dagster_models.reporting.unit_tests import exit_code, junit_xml, summary, terminal_lines
 from dagster_models.util.secrets import without
@@ -37,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
     where = "a target of the project (default: a database of its own, deleted afterwards)"
     parser.add_argument("--target", help=where)
+    empty = "build each model from empty tables instead, to see whether the warehouse takes its SQL"
+    parser.add_argument("--empty", action="store_true", help=empty)
     parser.add_argument("--junit", metavar="FILE", type=Path, help="write JUnit's XML, too")
     add_vars(parser)
 
@@ -51,11 +54,15 @@ def run(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     project = project_of(options)
     problems = errors_of(project.warnings)
-    tests = [test for test in read_unit_tests(project, problems.append) if _is_whole(project, test)]
+    every = empty_tests(project) if options.empty else read_unit_tests(project, problems.append)
+    tests = [test for test in every if _is_whole(project, test)]
     if problems:
         if not tests:
             raise ProjectError(problems)
         print(f"{ProjectError(problems)}\nThe tests of what is right:", file=sys.stderr)
+    if not tests and options.empty:
+        print("The project has no model in SQL that could be built from empty tables.")
+        return 0
     if not tests:
         where = f"{FOLDER}/*.yaml, or `unit_tests:` in a YAML file beside models"
         print(f"The project has no unit tests: write them in {where}.")
@@ -63,7 +70,7 @@ def _run(options: argparse.Namespace) -> int:
     to_run = chosen(project, tests, options)
     began, results = time.perf_counter(), []
     with _unit_test_run(project, options.target) as tested:
-        for result in tested.results(to_run):
+        for result in tested.results(to_run, one_by_one=options.empty):
             results.append(result)
             for line in terminal_lines(result):
                 print(without(line, project.secrets), flush=True)

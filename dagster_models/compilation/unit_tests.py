@@ -35,7 +35,7 @@ from dagster_models.core.unit_tests import Cell, GivenQuery, GivenRows, UnitTest
 from dagster_models.core.windows import Partition
 from dagster_models.errors import ProjectError, SqlSyntaxError
 from dagster_models.project.problems import problem
-from dagster_models.project.unit_tests.reads import read_tables
+from dagster_models.project.unit_tests.reads import read_tables, wrong_reads
 from dagster_models.project.unit_tests.values import value_of
 from dagster_models.project.yaml.fields import BadValue
 from dagster_models.sql.clock import frozen
@@ -80,11 +80,13 @@ def compile_test(
     table that it needs, and ``partitions`` are its own.
 
     Raises:
-        ProjectError: the type of a column is not known, or the model does something that a test
-            cannot control.
+        ProjectError: the type of a column is not known, or the model reads or does something that a
+            test cannot control.
     """
     project, step = _set_up(project, test)
     read = read_tables(project, step)
+    if problems := list(wrong_reads(step, read, test.location)):
+        raise ProjectError(problems)
     fixtures = tuple(fixtures_of(project, target, test, step, read, columns))
     functions = tuple(
         _build_task(TargetStep(project, project.steps[key], target), test, columns)
@@ -227,14 +229,15 @@ def comparison(
     there: Columns,
     expected: Columns = (),
 ) -> ComparedRows:
-    """What is compared: the columns that are expected. ``there`` are those of the table, and
-    ``expected`` those of ``expected_table``.
+    """What is compared: the columns that the test expects, if it expects rows. ``there`` are those
+    of the table, and ``expected`` those of ``expected_table``.
 
     Raises ProjectError for one that the table does not have, and for a value that is not of the
     type of its column.
     """
     test, known = compiled.test, {name.lower(): (name, type_) for name, type_ in there}
     expect, dialect = test.expect, dialect_on(project, target)
+    assert expect is not None
     places: Mapping[str, Location] = dict.fromkeys((name for name, _ in expected), expect.location)
     if isinstance(expect, GivenRows):
         places = expect.columns

@@ -45,15 +45,15 @@ class UnitTest:
     """A test of the whole materialization of ``model``, which is rolled back.
 
     ``given``: what the model reads -> its rows; what is not there is empty. The model's own key is
-    what its table held before, in the file `this`. ``now`` is what the clock shows, None for the
-    real one, and ``since`` goes before what `$since` is read as. ``key``: columns that tell rows
-    apart in what is shown of a failure.
+    what its table held before, in the file `this`. ``expect``: its rows afterwards, None for any.
+    ``now`` is what the clock shows, None for the real one, and ``since`` goes before what `$since`
+    is read as. ``key``: columns that tell rows apart in what is shown of a failure.
     """
 
     model: Key
     name: str
     location: Location
-    expect: Given
+    expect: Given | None
     given: Mapping[Key, Given] = field(default_factory=dict)
     variables: Mapping[str, Any] = EMPTY
     partitions: tuple[str, ...] = ()

@@ -51,8 +51,11 @@ class UnitTestRun:
     target: Target
     tables_of: Target | None = None
 
-    def results(self, tests: Sequence[UnitTest]) -> Iterator[UnitTestResult]:
-        """The result of each test, as soon as it is there.
+    def results(
+        self, tests: Sequence[UnitTest], *, one_by_one: bool = False
+    ) -> Iterator[UnitTestResult]:
+        """The result of each test, as soon as it is there. *one_by_one*: a test that cannot be what
+        it says is a result, too.
 
         Raises:
             ProjectError: a test cannot be what it says; then none was run.
@@ -65,8 +68,16 @@ class UnitTestRun:
                 self.project, self.target, self.tables_of, project, target, session
             )
             known.look(tests)
-            for compiled in _compiled(project, target, tests, known):
-                yield _result(session, target, compiled)
+            for those in [[it] for it in tests] if one_by_one else [tests]:
+                try:
+                    found = _compiled(project, target, those, known)
+                except ProjectError as error:
+                    if not one_by_one:
+                        raise
+                    yield _wrong(those[0], error)
+                    continue
+                for compiled in found:
+                    yield _result(session, target, compiled)
 
 
 def _compiled(
@@ -115,12 +126,16 @@ def _result(session: Session, target: Target, compiled: CompiledTest) -> UnitTes
     except WarehouseLost:
         raise
     except ProjectError as error:
-        return UnitTestResult(test, "wrong", seconds(), error="\n".join(map(str, error.problems)))
+        return _wrong(test, error, seconds())
     except _WrongTest as error:
         return UnitTestResult(test, "wrong", seconds(), error=str(error))
     except WarehouseError as error:
         return UnitTestResult(test, "error", seconds(), error=_placed(error, compiled))
     return UnitTestResult(test, "failed" if found else "passed", seconds(), found)
+
+
+def _wrong(test: UnitTest, error: ProjectError, seconds: float = 0.0) -> UnitTestResult:
+    return UnitTestResult(test, "wrong", seconds, error="\n".join(map(str, error.problems)))
 
 
 def _difference(session: Session, target: Target, compiled: CompiledTest) -> RowDifference | None:
@@ -136,6 +151,8 @@ def _difference(session: Session, target: Target, compiled: CompiledTest) -> Row
     for function in compiled.functions:
         _function(session, compiled, function)
     columns = _model(session, compiled, lacking)
+    if test.expect is None:
+        return None
     task = expected_table(test, target.schema_prefix)
     expected = _query(session, task, test.expect.location, "expect") if task is not None else ()
     compared = comparison(project, target, compiled, columns, expected)

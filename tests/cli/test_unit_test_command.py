@@ -25,6 +25,8 @@ ERROR = """
 - {model: broken, name: is not built, expect: []}
 """
 WRONG = "- {model: orders, name: is wrong, expect: {sql: select 1 as nothing}}\n"
+#: The models of which a build is possible, and that no test declares.
+EMPTY = ("marts.orders", "marts.twin", "other.twin", "marts.broken", "marts.added", "marts.regions")
 TARGET = "targets: {{dev: {{type: duckdb, path: {path}}}}}\n"
 
 
@@ -155,3 +157,51 @@ def test_a_secret_is_not_shown(root: Path, capsys: pytest.CaptureFixture[str]) -
     out = capsys.readouterr().out
     assert "+ ***" in out
     assert "sesame" not in out
+
+
+def test_every_model_from_empty_tables(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tests of the project are not asked, and nothing is left."""
+    put(root, a=FAILS)
+    added = "/* @model\nmaterialized: incremental\nunique_key: day\n*/\n"
+    queries = {
+        "wrong_type": "select sum(status) as n from raw.lines",
+        "no_function": "select nowhere(status) as n from orders",
+        "added": f"{added}select day, count(*) as n from raw.lines group by day",
+        # Only the second build compares the two.
+        "regions": f"{added}select day, line from raw.lines\n"
+        "/* @incremental */ where day > (select sum(line) from orders) /* @end */",
+    }
+    for name, text in queries.items():
+        (root / f"models/marts/{name}.sql").write_text(text)
+    assert run(root, "test", "--empty") == 2
+    lines = [it.rsplit(" (", 1)[0] for it in capsys.readouterr().out.splitlines()]
+    states = {it for it in lines if it.startswith(("PASS", "ERROR"))}
+    assert states == {
+        *(f"PASS {it}: from empty tables" for it in EMPTY),
+        "PASS marts.added: into an empty table",
+        "ERROR marts.regions: into an empty table",
+        *(f"ERROR marts.{it}: from empty tables" for it in ("wrong_type", "no_function")),
+        "ERROR marts.undeclared: from empty tables",
+    }
+    assert any("reads raw.nowhere, which the project does not declare" in it for it in lines)
+    assert any("models/marts/no_function.sql:1: Catalog Error" in it for it in lines)
+    assert not (tmp_path / "w.duckdb").exists()
+    assert run(root, "test", "--empty", "added") == 0
+    assert run(root, "test", "--empty", "no_function") == 1
+
+
+def test_empty_tables_are_no_one_elses(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a target the real tables are neither read nor written, and no commit record says that they
+    were built."""
+    with duckdb.connect(str(tmp_path / "w.duckdb")) as connection:
+        connection.execute("create schema marts; create table marts.orders as select 7 as order_id")
+    assert run(root, "test", "--empty", "orders", "--target", "dev") == 0
+    assert "1 passed" in capsys.readouterr().out
+    with duckdb.connect(str(tmp_path / "w.duckdb")) as connection:
+        there = connection.execute("select schema_name, table_name from duckdb_tables()").fetchall()
+        assert there == [("marts", "orders")]
+        assert connection.execute("from marts.orders").fetchall() == [(7,)]

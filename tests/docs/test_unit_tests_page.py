@@ -47,8 +47,8 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_every_block_is_used_here() -> None:
-    assert PAGE.count("\n```") == 2 * (5 + 2 + 2 + 1 + 2)
-    assert len(re.findall(r"^## ", PAGE, re.MULTILINE)) == 7
+    assert PAGE.count("\n```") == 2 * (5 + 2 + 2 + 1 + 1 + 2)
+    assert len(re.findall(r"^## ", PAGE, re.MULTILINE)) == 8
 
 
 def test_the_tests_of_the_page_pass(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,7 +77,10 @@ def test_the_commands(
 ) -> None:
     """Which tests each of them runs; the others run them."""
 
-    def passed(self: UnitTestRun, tests: Sequence[UnitTest]) -> Iterator[UnitTestResult]:
+    def passed(
+        self: UnitTestRun, tests: Sequence[UnitTest], *, one_by_one: bool
+    ) -> Iterator[UnitTestResult]:
+        assert not one_by_one
         assert (self.target.name == "dev") == (self.tables_of is self.target)
         return (UnitTestResult(test, "passed", 0.0) for test in tests)
 
@@ -92,6 +95,22 @@ def test_the_commands(
         printed.append(capsys.readouterr().out.count("PASS"))
     assert printed == [4, 3, 3, 1, 1, 4, 4, 4]
     assert (root / "target/unit_tests.xml").exists()
+
+
+def test_every_model_from_empty_tables(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    duckdb.connect(str(root.parent / "w.duckdb")).close()
+    monkeypatch.chdir(root)
+    every, one = PAGE.section("Every model from empty tables").block("sh").splitlines()
+    assert run(root, *shlex.split(every)[1:]) == 0
+    assert "PASS marts.seen: from empty tables" in capsys.readouterr().out
+    assert run(root, *shlex.split(one)[1:]) == 0
+    out = capsys.readouterr().out
+    assert [it.partition(" (")[0] for it in out.splitlines()[:-1]] == [
+        "PASS marts.orders: from empty tables",
+        "PASS marts.orders: into an empty table",
+    ]
 
 
 def test_the_table_has_all_keys() -> None:

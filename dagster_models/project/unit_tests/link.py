@@ -20,6 +20,7 @@ from dagster_models.project.unit_tests.reads import (
     known_columns,
     read_tables,
     steps_inside,
+    wrong_reads,
 )
 from dagster_models.project.unit_tests.values import text_of
 from dagster_models.project.variables import type_of, typed
@@ -95,10 +96,7 @@ class Linker:
 
     def _test(self, test: Declared, step: Step, problems: list[Problem]) -> UnitTest:
         read = read_tables(self.project, step)
-        for name, place in read.undeclared.items():
-            what = f"{step.key} reads {name}, which the project does not declare ({place})"
-            fix = "Declare it in models/sources.yaml: then a test can give its rows."
-            problems.append(problem(what, test.place("model"), fix))
+        problems += wrong_reads(step, read, test.place("model"))
         for key, what, fix in _idle(test, step):
             problems.append(problem(what, test.place(key), fix))
         values = test.values

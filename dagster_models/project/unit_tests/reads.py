@@ -8,8 +8,10 @@ from itertools import chain
 
 from dagster_models.core.model import Key, Location, Project, Step
 from dagster_models.core.traced import Schema
+from dagster_models.errors import Problem
 from dagster_models.project.built_schemas import BuiltSchema
 from dagster_models.project.function import is_function
+from dagster_models.project.problems import problem
 from dagster_models.project.trace import declared_schema, schema_of
 from dagster_models.sql.dialects.table import dialect_of
 
@@ -42,6 +44,14 @@ def read_tables(project: Project, step: Step) -> ReadTables:
         for name in names:
             found.names.setdefault(name.lower(), set()).add(key)
     return found
+
+
+def wrong_reads(step: Step, read: ReadTables, place: Location) -> Iterator[Problem]:
+    """What the step reads and no test can give rows for, as a problem at *place*."""
+    for name, at in read.undeclared.items():
+        what = f"{step.key} reads {name}, which the project does not declare ({at})"
+        fix = "Declare it in models/sources.yaml: then a test can give its rows."
+        yield problem(what, place, fix)
 
 
 def _add(project: Project, step: Step, found: ReadTables, in_function: bool = False) -> None:
