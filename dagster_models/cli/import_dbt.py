@@ -201,6 +201,11 @@ def _summary(report: ImportReport, done: WrittenFiles, into: Path) -> Iterator[s
         yield "Values of this moment that stand in texts:"
         for name, count in sorted(frozen.items()):
             yield f"  {name} in {count} model{'s' if count > 1 else ''}"
+    hooks = [(of, what) for of, _, what in report.remarks if of.startswith("operation.")]
+    if hooks:
+        yield "Hooks of a whole run, which may make what models need:"
+        for of, what in hooks:
+            yield f"  {of.split('.')[1]}: {what}"
     weights = Counter(weight for _, weight, _ in report.remarks)
     weights.update(weight for it in report.models for weight, _ in it.remarks)
     if weights:

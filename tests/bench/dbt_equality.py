@@ -3,9 +3,11 @@
     python tests/bench/dbt_equality.py PROJECTS INTO --dbt path/to/dbt [NAME ...]
 
 PROJECTS has a folder for each project, with its dbt_packages and a profiles.yml for DuckDB or
-PostgreSQL; `vars.yml` in it, if it is there, has the values of `--vars`. dbt builds each project
-before, as the text of some models and tests is dbt's alone, and rests on what is built. INTO gets
-the imports, with their reports.
+PostgreSQL. Its schema is the one in which the project's sources are: integration tests of packages
+name it in dbt_project.yml (`salesforce_schema`). `vars.yml`, if it is there, has the values of
+`--vars`. dbt builds each project before, as the text of some models and tests is dbt's alone, and
+rests on what is built; what it cannot build is listed first. INTO gets the imports, with their
+reports.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-SHOWN = 3  #: differences of each project
+SHOWN = 3  #: differences, and steps that dbt cannot build, of each project
 
 
 def main() -> None:
@@ -37,6 +39,7 @@ def main() -> None:
             continue
         began = time.monotonic()
         found = verification(folder, options.into / folder.name, options.dbt)
+        notes += [f"{folder.name}: dbt cannot build {it}" for it in not_built(folder)[:SHOWN]]
         parts = " | ".join(counted(found[kind]) for kind in ("texts", "relations", "tests"))
         print(f"| {folder.name} | {parts} | {time.monotonic() - began:.0f} |", flush=True)
         notes += [f"{folder.name}: {line}" for line in differences(found)]
@@ -53,6 +56,13 @@ def verification(folder: Path, into: Path, dbt: str) -> Any:
     call += ["--into", str(into), "--verify", "--verify-tables", "--dbt", dbt]
     done = subprocess.run([*call, "--vars", variables], stdout=subprocess.PIPE, check=False)
     return json.loads(done.stdout)["verification"]
+
+
+def not_built(folder: Path) -> list[str]:
+    """What dbt's own build has left out, with its reason: nothing of that can be compared."""
+    found = json.loads((folder / "target/run_results.json").read_text())["results"]
+    wrong = [it for it in found if it["status"] in ("error", "skipped")]
+    return [f"{it['unique_id']}: {' '.join((it['message'] or '').split())[:160]}" for it in wrong]
 
 
 def counted(results: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from dagster_models.cli.main import main
 from dagster_models.dbt.importing import ImportOptions, import_project
 from dagster_models.dbt.project.manifest import DbtRelation, Manifest
 from dagster_models.dbt.project.names import NodeNames
@@ -193,6 +194,21 @@ def test_what_has_no_counterpart_is_reported(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("when", "said"), [("on-run-start", "`downstream:`"), ("on-run-end", "`upstream:`")]
+)
+def test_a_hook_of_the_run_is_shown_with_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], when: str, said: str
+) -> None:
+    """In the terminal, too: models may need what it makes."""
+    hook = {**step("hook", kind="operation"), "raw_code": "create\n schema x", "tags": [when]}
+    manifest_of(tmp_path / "shop", step("a"), hook)
+    assert main(["import-dbt", str(tmp_path / "shop")]) == 0
+    (line,) = [it for it in capsys.readouterr().out.splitlines() if when in it]
+    assert line.startswith(f"  shop: {when}: `create schema x`: no run here does this")
+    assert said in line
+
+
 POSTGRES = {
     "type": "postgres",
     "host": "{{ env_var('PG_HOST') }}",
@@ -287,7 +303,8 @@ def test_a_source_that_is_a_file_is_named_by_the_models_that_read_it(
     sources = {it["unique_id"]: it for it in both}
     text = "select * from {{ source('raw', 'sent') }} join {{ source('raw', 'paid') }} using (id)"
     model = step("a", *sources, raw_code=before + text, language="sql")
-    test = dbt_test("source.shop.raw.sent", "not_null", "id")
+    asked = {"test_metadata": None, "raw_code": "select 1 from {{ source('raw', 'sent') }}"}
+    test = {**dbt_test("source.shop.raw.sent", "mine", name="singular"), **asked}
     found = import_project(manifest_of(tmp_path, model, test, sources=sources), ImportOptions())
     written = f"select * from {file} join {function} using (id)\n"
     assert str(found.files["models/marts/a.sql"]).endswith(written)
@@ -295,7 +312,10 @@ def test_a_source_that_is_a_file_is_named_by_the_models_that_read_it(
     said = {of: (weight, what) for of, weight, what in found.report.remarks}
     weight, what = said["source.shop.raw.sent"]
     assert (weight, f"models read `{file}`" in what) == ("differs", True)
-    assert "which is not imported" in said[test["unique_id"]][1]
+    assert test["unique_id"] not in said
+    query = str(found.files["checks/singular.sql"])
+    assert "model: marts.a\n" in query
+    assert query.endswith(f"select 1 from {file}\n")
 
 
 def test_a_profile_that_is_no_yaml_is_named_without_its_text(tmp_path: Path) -> None:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dagster_models.dbt.project.manifest import Manifest
+from dagster_models.dbt.project.manifest import DbtNode, Manifest
 from dagster_models.dbt.project.remarks import Remark, Weight
+
+#: When a hook of the run takes place -> what a script here says instead.
+_HOOKS = {
+    "on-run-start": "`downstream:` names the models that need it",
+    "on-run-end": "`upstream:` names the models after which it runs",
+}
 
 
 def unsupported_parts(manifest: Manifest) -> Iterator[Remark]:
     """A remark for each of them."""
     for node in manifest.nodes.values():
         if node.kind == "operation":
-            when = next(
-                (tag for tag in node.tags if tag.startswith("on-run-")), "a hook of the run"
-            )
-            what = (
-                f"{when}: `{' '.join(node.raw_code.split())[:80]}`: run it in a script (scripts/)"
-            )
-            yield Remark(node.unique_id, what, Weight.DIFFERS)
+            yield Remark(node.unique_id, _hook(node), Weight.DIFFERS)
         elif node.kind == "analysis":
             yield Remark(node.unique_id, "an analysis: `dagster-models sql` runs such queries")
     for source in manifest.sources.values():
@@ -40,3 +40,11 @@ def unsupported_parts(manifest: Manifest) -> Iterator[Remark]:
         for entry in entries:
             if entry.get("resource_type") != "test":
                 yield Remark(name, "it is disabled in dbt", Weight.NOTE)
+
+
+def _hook(node: DbtNode) -> str:
+    when = next((tag for tag in node.tags if tag in _HOOKS), "a hook of the run")
+    code = " ".join(node.raw_code.split())
+    shown = code if len(code) <= 200 else f"{code[:197]}..."
+    says = f", whose {_HOOKS[when]}" if when in _HOOKS else ""
+    return f"{when}: `{shown}`: no run here does this. Write a script (scripts/){says}"
