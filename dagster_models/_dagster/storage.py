@@ -38,7 +38,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -103,6 +103,11 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         several threads may share the object: it changes back when the last of them leaves the
         block, and while no thread is in the middle of a transaction, whose next event would wait
         for it in vain.
+
+        A thread that is in a method of this class then, and in no transaction, goes on in it with
+        an object of Dagster's class. So no method here needs what only this class has, nor
+        ``super()``, which would refuse the object; and what opens one transaction in another holds
+        the lock of the shards, with which the class stays what it is.
         """
         given = Shards(os.path.dirname(stock.path_for_shard(INDEX_SHARD_NAME)))
         its = vars(stock)
@@ -143,10 +148,14 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
     def _connect(self, shard: str) -> Iterator[Connection]:
         """A transaction on a shard. If one is already open on that shard, this joins it."""
         with self._shards.lock:
-            if shard not in self._initialized_dbs:
-                self._initialize(shard)
-            with self._shards.connection(shard) as connection:
-                yield connection
+            if _is_pooled(self):
+                if shard not in self._initialized_dbs:
+                    self._initialize(shard)
+                with self._shards.connection(shard) as connection:
+                    yield connection
+                return
+        with SqliteEventLogStorage._connect(self, shard) as connection:
+            yield connection
 
     def _initialize(self, shard: str) -> None:
         # This uses an engine of its own, as the stock class does: initialising opens several
@@ -164,18 +173,18 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         """Whether the index has the table. Dagster asks for every materialisation with tags."""
 
         def ask() -> bool:
-            with self._shards.connection(INDEX_SHARD_NAME) as connection:
+            with self.index_connection() as connection:
                 return bool(connection.dialect.has_table(connection, table_name))
 
-        return self._remembered(f"table {table_name}", ask)
+        return _remembered(self._shards, f"table {table_name}", ask)
 
     def has_secondary_index(self, name: str) -> bool:
         """Whether a data migration has been done (Dagster calls that a secondary index).
 
         Dagster asks twice for the inputs of each step.
         """
-        stock = super().has_secondary_index
-        return self._remembered(f"migration {name}", lambda: bool(stock(name)))
+        stock = partial(SqliteEventLogStorage.has_secondary_index, self, name)
+        return _remembered(self._shards, f"migration {name}", lambda: bool(stock()))
 
     def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
         """Whether the index has the column.
@@ -183,8 +192,9 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         The stock class has SQLAlchemy inspect the table for every asset event, and twice for the
         inputs of every step.
         """
-        stock = super()._has_asset_key_col_on_connection
-        return self._remembered(f"column {column_name}", lambda: bool(stock(conn, column_name)))
+        stock = partial(SqliteEventLogStorage._has_asset_key_col_on_connection, self)
+        known = f"column {column_name}"
+        return _remembered(self._shards, known, lambda: bool(stock(conn, column_name)))
 
     def _get_latest_materialization_records(
         self, raw_asset_rows: Sequence[Any]
@@ -200,25 +210,19 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
             key = AssetKey.from_db_string(row["asset_key"])
             record = None if row["asset_details"] else _record_of(row["last_materialization"])
             if key is None or record is None:
-                stock: Mapping[AssetKey, EventLogRecord | None]
-                stock = super()._get_latest_materialization_records(raw_asset_rows)
-                return stock
+                return SqliteEventLogStorage._get_latest_materialization_records(
+                    self, raw_asset_rows
+                )
             found[key] = record
         return found
 
-    def _remembered(self, fact: str, ask: Callable[[], bool]) -> bool:
-        """Whether a fact about the index holds. A yes is remembered; a no is asked again.
-
-        A yes stays true as long as the index is the same file, because `dagster instance migrate`
-        only adds to it, even if another process runs that.
-        """
-        facts = self._shards.facts(INDEX_SHARD_NAME)
-        if fact not in facts and ask():
-            facts.add(fact)
-        return fact in facts
-
     def store_event(self, event: EventLogEntry) -> None:
-        event_rows.store(self, event, super().store_event)
+        stock = partial(SqliteEventLogStorage.store_event, self)
+        with self._shards.lock:  # the class stays what it is
+            if _is_pooled(self):
+                event_rows.store(self, event, stock)
+                return
+        stock(event)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store the events in one transaction per file: all of them, or none if one is refused.
@@ -226,11 +230,15 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         The index commits last, as it does for a single event. It must be all or nothing, because
         Dagster answers an exception by storing the same events again, one by one.
         """
-        with self.index_connection():
-            for run_id, of_run in groupby(events, key=lambda event: event.run_id):
-                with self.run_connection(run_id):
-                    for event in of_run:
-                        self.store_event(event)
+        with self._shards.lock:  # the class stays what it is
+            if _is_pooled(self):
+                with self.index_connection():
+                    for run_id, of_run in groupby(events, key=lambda event: event.run_id):
+                        with self.run_connection(run_id):
+                            for event in of_run:
+                                self.store_event(event)
+                return
+        SqliteEventLogStorage.store_event_batch(self, events)
 
     @contextlib.contextmanager
     def one_commit(self, run_id: str) -> Iterator[None]:
@@ -242,22 +250,43 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         none. Keep the block short: other threads, and other processes that write, wait for it.
         """
         raised: BaseException | None = None
-        with self.index_connection(), self.run_connection(run_id):
-            try:
-                yield
-            except BaseException as error:
-                raised = error
-        if raised is not None:
-            raise raised
+        with self._shards.lock:  # the class stays what it is
+            if _is_pooled(self):
+                with self.index_connection(), self.run_connection(run_id):
+                    try:
+                        yield
+                    except BaseException as error:
+                        raised = error
+                if raised is not None:
+                    raise raised
+                return
+        yield  # each event by itself
 
     def wipe(self) -> None:
         with self._shards.lock:  # no thread may open a file again before it is deleted
             self._shards.close()
-            super().wipe()
+            SqliteEventLogStorage.wipe(self)
 
     def dispose(self) -> None:
-        super().dispose()  # ends the watcher, which still reads the files
+        SqliteEventLogStorage.dispose(self)  # ends the watcher, which still reads the files
         self._shards.close()
+
+
+def _is_pooled(storage: object) -> bool:
+    """Whether the storage has not changed back: see ``in_place_of``."""
+    return isinstance(storage, PooledSqliteEventLogStorage)
+
+
+def _remembered(shards: Shards, fact: str, ask: Callable[[], bool]) -> bool:
+    """Whether a fact about the index holds. A yes is remembered; a no is asked again.
+
+    A yes stays true as long as the index is the same file, because `dagster instance migrate` only
+    adds to it, even if another process runs that.
+    """
+    facts = shards.facts(INDEX_SHARD_NAME)
+    if fact not in facts and ask():
+        facts.add(fact)
+    return fact in facts
 
 
 @lru_cache(maxsize=256)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dagster import DagsterInstance, EventLogEntry
+from dagster import AssetKey, DagsterInstance, EventLogEntry
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 from dagster_models._dagster.event_log import has_stock_event_log, open_event_log
@@ -20,6 +20,13 @@ from event_logs import event, numbers, one_by_one, stock
 from running import make_project
 
 in_place_of = PooledSqliteEventLogStorage.in_place_of
+#: The row of an asset that was wiped before it was materialised again.
+_WIPED = {
+    "asset_key": AssetKey("a").to_string(),
+    "asset_details": None,
+    "last_materialization": None,
+    "last_materialization_timestamp": None,
+}
 
 
 @pytest.fixture
@@ -136,6 +143,35 @@ def test_the_block_does_not_end_within_a_commit_of_another_thread(
     assert classes == [PooledSqliteEventLogStorage]
     assert type(storage) is SqliteEventLogStorage
     assert numbers(storage, "run") == [0, 1, 2]
+
+
+def test_a_method_that_began_in_the_block_works_after_it(storage: SqliteEventLogStorage) -> None:
+    """Another thread may be in its first lines while the run ends."""
+    path = storage.path_for_shard("run")
+    with in_place_of(storage):
+        begun = storage
+        store, has_table, has_index = begun.store_event, begun.has_table, begun.has_secondary_index
+        batch, has_column = begun.store_event_batch, begun._has_asset_key_col_on_connection
+        records, dispose = begun._get_latest_materialization_records, begun.dispose
+        connection, commit = begun.run_connection("run"), begun.one_commit("run")  # type: ignore[attr-defined]
+    store(event("run", 1))
+    batch([event("run", 2)])
+    with commit:
+        storage.store_event(event("run", 3, "a"))
+    store(event("run", 4, "a"))
+    with connection as opened:
+        assert opened.exec_driver_sql("select count(*) from event_logs").scalar() == 5
+    assert has_table("asset_event_tags")
+    assert has_index("no such migration") is False
+    with storage.index_connection() as opened:
+        assert has_column(opened, "asset_details")
+    assert records([]) == {}
+    (found,) = records([_WIPED]).values()  # which it looks for in the log
+    assert found is not None
+    assert found.run_id == "run"
+    assert [log_of(path), log_of(storage.path_for_shard("index"))] == [0, 0]
+    assert type(storage) is SqliteEventLogStorage
+    dispose()
 
 
 def test_only_the_stock_class_is_replaced(tmp_path: Path) -> None:
