@@ -96,6 +96,7 @@ def run(options: argparse.Namespace) -> int:
         _mapping(options.vars, "--vars"),
         _file(options.profiles, "profiles.yml", "--profiles"),
         options.keep_jinja,
+        into,
     )
     with TemporaryDirectory(prefix="dagster_models_") as folder, rare_collections():
         manifest = read_manifest(root, _file(options.manifest, "manifest.json", "--manifest"))

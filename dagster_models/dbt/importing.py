@@ -60,13 +60,15 @@ defs = load_project(Path(__file__).parent{assets})
 class ImportOptions:
     """``target``: the name of dbt's target; ``target_values``: what `target.` is asked for beside
     that; ``variables``: as dbt's ``--vars``; ``profiles``: the profiles.yml, if it is not in the
-    project's folder; ``keep_jinja``: a selection of the models that stay templates."""
+    project's folder; ``keep_jinja``: a selection of the models that stay templates; ``into``: the
+    folder of our project, from which relative paths of the profile are to lead to dbt's files."""
 
     target: str = "dev"
     target_values: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, Any] = field(default_factory=dict)
     profiles: Path | None = None
     keep_jinja: str = ""
+    into: Path | None = None
 
 
 @dataclass
@@ -120,6 +122,7 @@ class _Texts:
     of: Mapping[str, ModelText]
     others: PartTexts
     kept: KeptTemplates
+    remarks: tuple[Remark, ...] = ()
 
 
 def _kept(manifest: Manifest, options: ImportOptions, names: NodeNames) -> KeptTemplates:
@@ -142,13 +145,14 @@ def _texts(
 ) -> _Texts:
     placeholders = Placeholders(manifest, names, _dialect(manifest))
     target = target_values(manifest, options.target, options.target_values)
-    catalog = read_catalog(manifest.target)
+    catalog, unread = read_catalog(manifest.target)
     renderer = Renderer(manifest, placeholders, target, options.variables, catalog)
     nodes = (it for it in manifest.nodes.values() if it.kind in ("model", "snapshot"))
     texts = {it.unique_id: kept.texts.get(it.unique_id) or model_text(it, renderer) for it in nodes}
     for name, why in kept.refused.items():
         texts[name] = replace(texts[name], why="; ".join(filter(None, (why, texts[name].why))))
-    return _Texts(texts, PartTexts(renderer), kept)
+    remarks = (Remark("", unread),) if unread else ()
+    return _Texts(texts, PartTexts(renderer), kept, remarks)
 
 
 def _dialect(manifest: Manifest) -> str:
@@ -189,6 +193,7 @@ class _Importing:
             self.dialect,
             lambda name: self.texts[name].variables.keys() if name in self.texts else (),
             options.profiles,
+            options.into,
         )
         self.remarks: dict[str, list[Remark]] = defaultdict(list)
         left_out = unloadable.keys() & self.beside.seed_files.keys()
@@ -203,7 +208,7 @@ class _Importing:
             if it.language == "python" and it.unique_id not in lost and uses_session(it)
         ]
         named = (*renamed(manifest, self.names), *of_databases, *of_python)
-        for remark in (*self.beside.remarks, *of_seeds, *named):
+        for remark in (*texts.remarks, *self.beside.remarks, *of_seeds, *named):
             self.remarks[remark.of].append(remark)
         for seed in left_out:
             del self.beside.seed_files[seed]

@@ -39,8 +39,10 @@ def adoption(
 def test_the_report_says_what_was_adopted_and_what_was_left_and_why(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    system = duckdb_system(str(tmp_path / "dev.duckdb"))
     folder = tmp_path / "shop"
+    system = duckdb_system(str(folder / "dev.duckdb"))
+    profile = dbt_profile(system, "marts")
+    profile["outputs"]["dev"]["path"] = "dev.duckdb"  # dbt runs in the folder of its project
     query = "select 1 as id, 10 as amount"
     later = {"materialized": "incremental"}
     manifest_of(
@@ -59,7 +61,7 @@ def test_the_report_says_what_was_adopted_and_what_was_left_and_why(
             config=later,
         ),
     )
-    write_shop(folder, dbt_profile(system, "marts"), monkeypatch)
+    write_shop(folder, profile, monkeypatch)
     assert main(["import-dbt", str(folder), "--adopt"]) == 1
     assert "has no database yet" in capsys.readouterr().err
     sql(system, "create schema marts")

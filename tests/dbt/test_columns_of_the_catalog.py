@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dagster_models.dbt.importing import Imported, ImportOptions, import_project
-from dagster_models.dbt.project.entry import BadDbtFile
 from dagster_models.dbt.report import ReportedModel
 from dagster_models.dbt.text.model_text import Way
 from dbt_cases import manifest_of, step
@@ -88,6 +88,28 @@ def test_a_source_is_in_the_catalog_too(tmp_path: Path) -> None:
     assert str(done.files[of_asks(done).path]).endswith('select "id" from x\n')
 
 
-def test_a_catalog_that_is_none_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(BadDbtFile, match=r"catalog\.json: nodes"):
-        imported(tmp_path, ALL_BUT, {"nodes": []})
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"nodes": []}', "nodes is '\\[\\]'"),
+        (b"{", "not JSON"),
+        (b"[]", "no mapping"),
+        (b"\xff", "cannot be read"),
+        (b'{"nodes": {"o": {"metadata": {"schema": 3}}}}', "schema is '3'"),
+        (b"[" * 100_000, ""),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_damaged_catalog_ends_no_import_and_is_named(
+    tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    manifest = manifest_of(tmp_path, step("orders", raw_code="select 1 as n"))
+    file = tmp_path / "target/catalog.json"
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+    done = import_project(manifest, ImportOptions())
+    assert done.report.models[0].way is Way.SOURCE
+    (remark,) = (what for _, _, what in done.report.remarks if "catalog.json" in what)
+    assert re.search(rf"target/catalog\.json: .*{said}.*dbt docs generate", remark)

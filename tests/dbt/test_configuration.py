@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dagster_models.dbt.project.remarks import Weight
+from dagster_models.dbt.properties import incremental, snapshots
 from dagster_models.dbt.properties.configuration import header_of
 from dagster_models.dbt.properties.header import ImportedHeader
 from dbt_cases import Texts, manifest_of, step
@@ -203,6 +204,41 @@ def test_the_columns_that_a_merge_writes(tmp_path: Path, given: Any, written: An
     other = header(tmp_path, config={**merge, **given, "incremental_strategy": "delete+insert"})
     assert not any(k.startswith("merge_") for k in other.values)
     assert "means nothing to the strategy delete+insert" in other.remarks[0].what
+
+
+ODD = [True, 3, 2.5, "x", ["x", 3], [{"a": 1}], {"a": 1}, {"a": True}, [["x"]]]
+
+
+@pytest.mark.parametrize(
+    ("config", "keys"),
+    [
+        ({**INCREMENTAL, "unique_key": "id"}, incremental.KEYS),
+        ({**INCREMENTAL, "unique_key": "id", "incremental_strategy": "merge"}, incremental.KEYS),
+        ({**INCREMENTAL, "incremental_strategy": "microbatch"}, incremental.KEYS),
+        ({**INCREMENTAL, "incremental_strategy": "insert_overwrite"}, ("partition_by",)),
+        ({"materialized": "table"}, ("indexes", "grants", "persist_docs", "contract")),
+        (
+            {"materialized": "snapshot", "strategy": "check", "unique_key": "id"},
+            snapshots.KEYS,
+        ),
+    ],
+    ids=["delete+insert", "merge", "microbatch", "insert_overwrite", "table", "snapshot"],
+)
+def test_a_value_of_any_type_ends_no_import(tmp_path: Path, config: Any, keys: Any) -> None:
+    kind = "snapshot" if config["materialized"] == "snapshot" else "model"
+    for key in keys:
+        for value in ODD:
+            found = header(tmp_path, "postgres", kind, config={**config, key: value})
+            assert found.values["materialized"] == config["materialized"], (key, value)
+
+
+@pytest.mark.parametrize("given", [True, 3, ["a", 3], {"a": 1}])
+@pytest.mark.parametrize("key", ["merge_update_columns", "merge_exclude_columns"])
+def test_what_is_no_list_of_columns_is_refused(tmp_path: Path, key: str, given: Any) -> None:
+    merge = {**INCREMENTAL, "unique_key": "id", "incremental_strategy": "merge"}
+    assert header(tmp_path, config={**merge, key: given}).refused == [
+        f"`{key}: {given}` is no name of a column, and no list of names"
+    ]
 
 
 @pytest.mark.parametrize("key", ["incremental_predicates", "predicates"])

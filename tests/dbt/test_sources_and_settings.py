@@ -286,6 +286,25 @@ def test_databases_that_duckdb_attaches(tmp_path: Path) -> None:
         assert ["`attach`" in it.what for it in remarks] == [True]
 
 
+def test_relative_paths_lead_to_the_files_that_dbt_has(tmp_path: Path) -> None:
+    shop, ours = tmp_path / "shop", tmp_path / "elsewhere/ours"
+    shop.mkdir()
+    files = [{"path": "../crm.db"}, {"path": "/data/erp.db"}, {"path": "~/hr.db"}]
+    profile(shop, type="duckdb", path="data/${X}.duckdb", attach=files)
+    target = target_of(manifest_of(shop), None, ours)[0]["dev"]
+    assert target["path"] == "../../shop/data/${X}.duckdb"
+    assert {name: it["duckdb"] for name, it in target["attach"].items()} == {
+        "crm": "../../crm.db",
+        "erp": "/data/erp.db",
+        "hr": "~/hr.db",
+    }
+    for path in ("/data/x.duckdb", "~/x.duckdb", "${DB}"):
+        profile(shop, type="duckdb", path=path)
+        assert target_of(manifest_of(shop), None, ours)[0]["dev"]["path"] == path
+    profile(shop, type="duckdb", path=":memory:")
+    assert target_of(manifest_of(shop), None, ours)[0]["dev"]["path"] == "target/shop.duckdb"
+
+
 def test_a_quoted_name_with_a_parenthesis_is_a_table() -> None:
     for written in ('raw.sales."Sales (EU)"', "`a(b`.c", '"a""(".b', "[x (y)].z"):
         assert not DbtRelation("raw", "sales", "x", written).is_file

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dagster_models.dbt.project.entry import DbtEntry, read_json
+from dagster_models.dbt.project.entry import BadDbtFile, DbtEntry, read_json
 
 Name = tuple[str, str, str]
 """Database, schema and identifier in lower case; "" for no database."""
@@ -33,16 +33,20 @@ class DbtCatalog:
         return self.columns.get(_name(database, schema, identifier))
 
 
-def read_catalog(target: Path) -> DbtCatalog | None:
-    """The catalog in dbt's target folder, if there is one.
-
-    Raises:
-        BadDbtFile: the file is not as dbt writes it.
-    """
+def read_catalog(target: Path) -> tuple[DbtCatalog | None, str]:
+    """The catalog in dbt's target folder, if there is one; and why a file that is there is not
+    read, "" if it is. It only adds to what an import knows, so it ends none."""
     file = target / "catalog.json"
-    if not file.is_file():
-        return None
-    entry = read_json(file)
+    if not file.exists():
+        return None, ""
+    try:
+        return _catalog(read_json(file)), ""
+    except (BadDbtFile, RecursionError) as error:
+        what = f"it is not as dbt writes it, so it gives no columns: {error}"
+        return None, f"{file}: {what}. Run `dbt docs generate` again"
+
+
+def _catalog(entry: DbtEntry) -> DbtCatalog:
     found: dict[Name, tuple[str, ...]] = {}
     twice: set[Name] = set()
     for name, columns in _relations(entry):

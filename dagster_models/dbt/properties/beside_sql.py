@@ -87,9 +87,10 @@ def beside_sql(
     dialect: str,
     variables: Callable[[str], Collection[str]],
     profiles: Path | None = None,
+    into: Path | None = None,
 ) -> BesideSql:
     """*variables*: those that the SQL of a model asks for, by its unique_id. *profiles*: the
-    profiles.yml, by default that in the project's folder."""
+    profiles.yml, by default that in the project's folder. *into*: see ``target_of``."""
     checks = place_checks(manifest, lookup, rendering)
     reading = _Described(manifest, lookup, rendering, dialect, checks)
     found = BesideSql(checks=checks.files, check_names=checks.names)
@@ -104,7 +105,7 @@ def beside_sql(
     tests = unit_tests_of(manifest, lookup, variables)
     found.unit_tests = tests.tests
     found.exposures = exposures_module(manifest, lookup)
-    found.targets, of_target = target_of(manifest, profiles)
+    found.targets, of_target = target_of(manifest, profiles, into)
     found.remarks += [*checks.remarks, *of_sources, *tests.remarks, *of_target]
     found.remarks += unsupported_parts(manifest)
     return found

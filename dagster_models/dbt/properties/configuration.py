@@ -13,9 +13,10 @@ from dagster_models.dbt.project.interfaces import Rendering
 from dagster_models.dbt.project.manifest import DbtNode, Manifest
 from dagster_models.dbt.project.remarks import Weight
 from dagster_models.dbt.properties import hooks, incremental, snapshots
-from dagster_models.dbt.properties.header import ImportedHeader
+from dagster_models.dbt.properties.header import ImportedHeader, accepted
 from dagster_models.dbt.properties.profiles import written_type
 from dagster_models.dbt.properties.tags_and_owners import label_keys
+from dagster_models.project.yaml.fields import words
 
 #: dbt's materializations -> ours, where a build makes the same rows.
 _KINDS = {
@@ -77,7 +78,7 @@ def relation_keys(
     label_keys(header, manifest)
     if header.node.materialized == "ephemeral":
         return
-    persisted = header.setting("persist_docs") or {}
+    persisted = header.mapping("persist_docs")
     if kept := {key: True for key in ("relation", "columns") if persisted.get(key)}:
         header.values["persist_docs"] = kept
     _grants(header, manifest.adapter_type)
@@ -86,10 +87,12 @@ def relation_keys(
 
 
 def _grants(header: ImportedHeader, adapter: str) -> None:
-    grants = header.setting("grants")
+    grants = header.mapping("grants")
     if grants and written_type(adapter) == "duckdb":
         weight = Weight.NOTE if adapter == "duckdb" else Weight.LEFT_OUT
         header.remark(f"`grants: {grants}`: DuckDB has no roles", weight)
+    elif grants and not all(accepted(words, roles) for roles in grants.values()):
+        header.refused.append(f"`grants: {dict(grants)}` has no lists of roles")
     elif grants:
         header.values["grants"] = {
             privilege: [roles] if isinstance(roles, str) else list(roles)
@@ -100,6 +103,9 @@ def _grants(header: ImportedHeader, adapter: str) -> None:
 def _indexes(header: ImportedHeader, adapter: str) -> None:
     indexes = header.setting("indexes")
     if not indexes:
+        return
+    if not isinstance(indexes, list) or not all(isinstance(it, Mapping) for it in indexes):
+        header.refused.append(f"`indexes: {indexes}` is no list of mappings")
         return
     if header.values.get("materialized") == "view":
         header.remark("`indexes`: a view has none", Weight.NOTE)

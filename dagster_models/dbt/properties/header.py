@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +34,15 @@ class ImportedHeader:
         """A value of dbt's configuration; None for an empty one."""
         value = self.node.config.get(key)
         return None if value in ("", [], {}) else value
+
+    def mapping(self, key: str) -> Mapping[str, Any]:
+        """The same of a mapping, which is empty for no value. Another value is refused, and empty
+        as well."""
+        value = self.setting(key) or {}
+        if isinstance(value, Mapping):
+            return value
+        self.refused.append(f"`{key}: {value}` is no mapping")
+        return {}
 
 
 def accepted(reader: Reader, value: Any) -> bool:

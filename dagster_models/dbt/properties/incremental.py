@@ -9,9 +9,10 @@ from typing import Any
 from dagster_models.dbt.project.manifest import DbtNode
 from dagster_models.dbt.project.remarks import Weight
 from dagster_models.dbt.properties.columns_of_key import columns_of_key
-from dagster_models.dbt.properties.header import ImportedHeader
+from dagster_models.dbt.properties.header import ImportedHeader, accepted
 from dagster_models.dbt.properties.merge_clauses import columns_of_clauses
 from dagster_models.errors import SqlSyntaxError
+from dagster_models.project.yaml.fields import words
 from dagster_models.sql.predicates import predicate_of_rows
 
 #: What an adapter does with a unique_key if no strategy is given.
@@ -140,6 +141,9 @@ def _merged(header: ImportedHeader, key: Sequence[str]) -> None:
         header.remark(what, Weight.NOTE)
     keys = {it.lower() for it in key}  # which no merge writes
     for name, given in written.items():
+        if not accepted(words, given):
+            header.refused.append(f"`{name}: {given}` is no name of a column, and no list of names")
+            continue
         names = [given] if isinstance(given, str) else list(given)
         others = [it for it in names if it.lower() not in keys]
         if name == "merge_update_columns":  # an empty list would mean all columns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,8 +35,15 @@ def written_type(adapter: str) -> str:
     return adapter if adapter in _OF_TYPES else "duckdb"
 
 
-def target_of(manifest: Manifest, profiles: Path | None) -> tuple[dict[str, Any], list[Remark]]:
-    """{name: settings} of dbt's default target. No secret is read out of the profile."""
+def target_of(
+    manifest: Manifest, profiles: Path | None, into: Path | None = None
+) -> tuple[dict[str, Any], list[Remark]]:
+    """{name: settings} of dbt's default target. No secret is read out of the profile.
+
+    *into*: the folder of our project, from which relative paths lead to the files that dbt has:
+    dbt lets them start at the folder in which it runs, which is that of its project. None keeps
+    them as they are written.
+    """
     profile, remarks = _profile(manifest, profiles)
     name = str(profile.get("target") or "dev")
     outputs = profile.get("outputs") or {}
@@ -43,7 +51,8 @@ def target_of(manifest: Manifest, profiles: Path | None) -> tuple[dict[str, Any]
         name = next(iter(outputs), "dev")
     output = outputs.get(name) or {}
     type_ = output.get("type") or manifest.adapter_type
-    ours, lost = _settings(type_, output, manifest.project_name)
+    start = os.path.relpath(manifest.root, into) if into is not None else ""
+    ours, lost = _settings(type_, output, manifest.project_name, start)
     remarks += [
         Remark("", f"`{key}` of the profile's target {name} has no counterpart") for key in lost
     ]
@@ -67,9 +76,9 @@ def _profile(manifest: Manifest, file: Path | None) -> tuple[Mapping[str, Any], 
 
 
 def _settings(
-    type_: str, output: Mapping[str, Any], project: str
+    type_: str, output: Mapping[str, Any], project: str, start: str
 ) -> tuple[dict[str, Any], list[str]]:
-    """Our settings, and the keys that mean nothing here."""
+    """Our settings, and the keys that mean nothing here. *start*: where dbt's paths start."""
     known = _OF_TYPES.get(type_)
     if known is None:
         return {"type": written_type(type_), "path": f"target/{project}.duckdb"}, []
@@ -80,15 +89,23 @@ def _settings(
         elif key in known and value is not None:
             found[known[key]] = _from_environment(value)
     if type_ == "duckdb":
-        path = str(found.get("path") or f"target/{project}.duckdb")
-        found["path"] = f"target/{project}.duckdb" if ":" in path[:8] else path
-        if attached := _attached(output.get("attach") or ()):
+        path = str(found.get("path") or "")
+        in_memory = not path or ":" in path[:8]
+        found["path"] = f"target/{project}.duckdb" if in_memory else _from(start, path)
+        if attached := _attached(output.get("attach") or (), start):
             known, found["attach"] = {**known, "attach": "attach"}, attached
     lost = [key for key in output if key not in known and key not in _SILENT]
     return found, lost
 
 
-def _attached(given: Sequence[Any]) -> dict[str, Any]:
+def _from(start: str, path: str) -> str:
+    """A path of dbt's as it begins at our folder. One that begins with a variable is left."""
+    if os.path.isabs(path) or path.startswith(("~", "$", "{")):
+        return path
+    return os.path.normpath(os.path.join(start, path))
+
+
+def _attached(given: Sequence[Any], start: str) -> dict[str, Any]:
     """The databases that DuckDB attaches, by the name that dbt's SQL has for each; {} if one of
     them is more than a file, or has options that may make it another one."""
     found: dict[str, Any] = {}
@@ -102,7 +119,7 @@ def _attached(given: Sequence[Any]) -> dict[str, Any]:
         name = str(it.get("alias") or _name_of(path))
         if not NAME.match(name):  # `attach` here has names that need no quotes
             return {}
-        found[name] = {"duckdb": path}
+        found[name] = {"duckdb": _from(start, path)}
     return found
 
 

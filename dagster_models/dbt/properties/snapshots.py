@@ -66,7 +66,7 @@ def _check(header: ImportedHeader) -> None:
 
 
 def _own_columns(header: ImportedHeader, keeps_deleted: bool) -> None:
-    named = {k: v for k, v in (header.setting("snapshot_meta_column_names") or {}).items() if v}
+    named = {k: v for k, v in header.mapping("snapshot_meta_column_names").items() if v}
     roles = ["scd_id", "updated_at", "valid_from", "valid_to"]
     roles += ["is_deleted"] if keeps_deleted else []
     names = {role: named.get(f"dbt_{role}", f"dbt_{role}") for role in roles}
