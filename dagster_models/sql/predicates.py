@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from sqlglot import exp
 
+from dagster_models.sql.calls import calls
 from dagster_models.sql.nodes import with_columns
 from dagster_models.sql.statements import refuse_other_than_condition
 from dagster_models.sql.tokens import TokenizedText
@@ -17,6 +18,16 @@ from dagster_models.sql.tokens import TokenizedText
 #: dbt's names -> the row of the table, and the new row. The second one is dbt-duckdb's.
 _ROWS = {"dbt_internal_dest": "t", "dbt_incremental_target": "t", "dbt_internal_source": "n"}
 _HEAD, _TAIL = "select 1 where (\n", "\n)"
+#: Functions of DuckDB and PostgreSQL whose answer changes from row to row, or in a transaction. A
+#: build asks a predicate in several statements, which must find the same rows. `now()` and
+#: `current_date` are the same in all of them.
+_CHANGING = frozenset(
+    {
+        *("random", "rand", "random_normal", "setseed", "uuid", "gen_random_uuid", "uuidv4"),
+        *("uuidv7", "uuid_generate_v1", "uuid_generate_v1mc", "uuid_generate_v4"),
+        *("clock_timestamp", "timeofday", "nextval", "currval", "lastval", "setval"),
+    }
+)
 #: What is no value of the two rows, or has names of its own that look like columns.
 _OTHERS = (exp.Query, exp.AggFunc, exp.Window, exp.Placeholder, exp.Parameter, exp.Comprehension)
 
@@ -37,6 +48,9 @@ def predicate_of_rows(predicate: str, dialect: str, *, of_new_row: bool = True) 
         if isinstance(node, _OTHERS):
             what = "a predicate compares a row of the table with a new one, and nothing else"
             raise source.error(what, len(_HEAD), "Write a condition on columns.")
+    if changing := sorted(calls(predicate, dialect).functions & _CHANGING):
+        what = f"{changing[0]}() answers otherwise each time, and a build asks a predicate twice"
+        raise source.error(what, len(_HEAD), "Compare with a value that stays, such as now().")
     text = source.text
     for start, end, row in sorted(_edits(source, where.find_all(exp.Column)), reverse=True):
         if row == "n" and not of_new_row:

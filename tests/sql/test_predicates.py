@@ -24,6 +24,28 @@ def test_each_column_has_its_row_before_it(predicate: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "predicate",
+    [
+        "a > random()",
+        "b = gen_random_uuid()::text",
+        "a > 1 and setseed(0.5) is null",
+        "u = Uuid ()",
+    ],
+)
+@pytest.mark.parametrize("dialect", ["duckdb", "postgres"])
+def test_what_changes_from_one_statement_to_the_next_is_refused(
+    predicate: str, dialect: str
+) -> None:
+    with pytest.raises(SqlSyntaxError, match="answers otherwise each time"):
+        predicate_of_rows(predicate, dialect)
+
+
+@pytest.mark.parametrize("predicate", ["a > now()", "a > current_date - 7", "random > 1"])
+def test_what_a_transaction_has_once_is_taken(predicate: str) -> None:
+    assert predicate_of_rows(predicate, "duckdb") == f"t.{predicate}"
+
+
+@pytest.mark.parametrize(
     "predicate", ["[x for x in l if x > 1] = l", "s.f.upper() = 'X'", "a) or (b"]
 )
 def test_what_it_cannot_say_is_refused(predicate: str) -> None:
