@@ -699,8 +699,35 @@ FOLDED = {
         "{text} collate s.folded",
     ),
     "nocase": ("select 1", "{text} collate nocase"),
+    "ofcitext": (
+        "create extension if not exists citext schema public;"
+        " create domain s.name as public.citext; create domain s.initial as s.name",
+        "{text}",
+    ),
+    "domain": (
+        "create collation s.folded (provider = icu, locale = 'und-u-ks-level2',"
+        " deterministic = false); create domain s.word as text collate s.folded;"
+        " create domain s.short as s.word check (length(value) < 9)",
+        "{text}",
+    ),
 }
 FOLDED_TYPES = ["citext", "collation-text", "collation-varchar(9)", "collation-char(3)"]
+FOLDED_TYPES += ["domain-s.word", "domain-s.short", "ofcitext-s.name", "ofcitext-s.initial"]
+
+
+@pytest.mark.parametrize("type_", ["numeric(9,2)", "date", "timestamp(3)", "timestamptz"])
+def test_a_domain_is_compared_as_the_type_that_it_restricts(
+    system: System, session: WarehouseSession, build: Build, type_: str
+) -> None:
+    if system.name != "postgres":
+        pytest.skip("it has no domains")
+    session.execute(f"create domain s.given as {type_}")
+    value = "1.50" if type_.startswith("numeric") else "2024-01-01 12:00"
+    how = replacing(*values("1.5"), by="k") if value == "1.50" else replacing(*daily(1), by="k")
+    session.execute(f"create table s.t as select '{value}'::s.given as k")
+    query = f"select '{value}'::s.given as k"
+    changes = committed(build(query, how))
+    assert (changes.inserted, changes.deleted) == (1, 1)
 
 
 @pytest.mark.parametrize("given", [*FOLDED_TYPES, "nocase-varchar"])

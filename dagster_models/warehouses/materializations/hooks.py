@@ -56,6 +56,11 @@ class Asking(WarehouseSession):
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Return the rows of one query of our own."""
 
+    def compared_type(self, type_: str) -> str:
+        """Return the type whose values a column's values are compared as: that of a domain is the
+        type that it restricts."""
+        return type_
+
 
 class Hooks(Asking):
     """A session as materializations see it. All of this happens in the open transaction."""

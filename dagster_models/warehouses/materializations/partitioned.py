@@ -202,4 +202,4 @@ def _shape(
     )
     columns = shape(session, without_bounds(sql, partitions), hint if has_names(sql) else "")
     (name,) = columns_named(columns, [how.by], of="partitions: the query")
-    return WindowColumn(name, dict(columns)[name])
+    return WindowColumn(name, session.compared_type(dict(columns)[name]))

@@ -45,7 +45,7 @@ class WindowQueries:
         """The column in the table that is added to; *columns*: all of it, where they are known."""
         columns = self.session.columns(relation) if columns is None else columns
         (name,) = columns_of_table(columns, relation, [self.how.by], "partitions")
-        return self.kind.of(name, dict(columns)[name])
+        return self.kind.of(name, self.session.compared_type(dict(columns)[name]))
 
     def column_of(self, relation: Relation) -> WindowColumn:
         """The column in a relation that has just been made of what the model returns."""
@@ -58,7 +58,7 @@ class WindowQueries:
 
     def _named(self, columns: Columns, of: str) -> WindowColumn:
         (name,) = columns_named(columns, [self.how.by], of=of)
-        return self.kind.of(name, dict(columns)[name])
+        return self.kind.of(name, self.session.compared_type(dict(columns)[name]))
 
     @property
     def _unknown(self) -> WindowColumn:

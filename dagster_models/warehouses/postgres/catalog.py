@@ -69,6 +69,19 @@ def columns(session: Runner, name: str) -> tuple[tuple[str, str], ...]:
     return tuple((column, type_) for column, type_ in rows)
 
 
+def compared_type(session: Runner, type_: str) -> str:
+    """The type that a domain restricts, which may be that of another domain; else the type."""
+    rows = session.run(
+        "WITH RECURSIVE domains AS (SELECT oid, typbasetype, typtypmod, 1 AS depth FROM pg_type"
+        " WHERE oid = %s::regtype AND typtype = 'd' UNION ALL SELECT t.oid, t.typbasetype,"
+        " CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE d.typtypmod END, depth + 1 FROM domains"
+        " AS d JOIN pg_type AS t ON t.oid = d.typbasetype)"
+        " SELECT format_type(oid, typtypmod) FROM domains ORDER BY depth DESC LIMIT 1",
+        [type_],
+    )
+    return str(rows[0][0]) if rows else type_
+
+
 def options(session: Runner, oid: int) -> str:
     """The options of a relation as CREATE takes them; empty where it has none."""
     rows = session.run(

@@ -9,7 +9,7 @@ from typing import Any
 from dagster_models.core.model import Relation
 from dagster_models.warehouses.base import quoted
 from dagster_models.warehouses.postgres import in_place, remake
-from dagster_models.warehouses.postgres.catalog import find
+from dagster_models.warehouses.postgres.catalog import compared_type, find
 from dagster_models.warehouses.postgres.leftovers import PostgresLeftovers
 
 #: Types without an equality, whose values are compared as texts.
@@ -34,6 +34,9 @@ class PostgresColumns(PostgresLeftovers):
         deleted = f"DELETE FROM {quoted(relation)} WHERE {where} RETURNING {group} AS part"
         sql = f"WITH gone AS ({deleted}) SELECT part, count(*) FROM gone GROUP BY 1"
         return dict(self.rows(sql))
+
+    def compared_type(self, type_: str) -> str:
+        return compared_type(self, type_)
 
     def differs(self, relation: Relation, columns: Sequence[str]) -> str:
         # As stored: so of json, which has no equality, and where a collation takes A for a.
