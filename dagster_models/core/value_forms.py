@@ -29,12 +29,12 @@ class ValueForms:
     character.
 
     ``printed`` is what the warehouse's own shell shows, NULL for NULL. ``text_type`` is the type of
-    a text of any length, ``double_type`` that of a double, and ``whole_type`` what a cast to a
-    whole number of 64 bits names. ``epoch`` is a date or time as seconds since 1970, one without a
-    zone as one of UTC. ``instant`` is the moment that ``{text}`` says, of which one with a zone
-    ends in +00, and ``interval`` a ``{span}`` of time, such as `12 hour`. ``quantile`` is the query
-    of one row for ``{rows}`` of what stands in FROM. ``same`` is the condition that two values are
-    the same, or both NULL.
+    a text of any length, ``double_type`` that of a double, ``real_type`` that of ``is_real``, and
+    ``whole_type`` what a cast to a whole number of 64 bits names. ``epoch`` is a date or time as
+    seconds since 1970, one without a zone as one of UTC. ``instant`` is the moment that ``{text}``
+    says, of which one with a zone ends in +00, and ``interval`` a ``{span}`` of time, such as `12
+    hour`. ``quantile`` is the query of one row for ``{rows}`` of what stands in FROM. ``same`` is
+    the condition that two values are the same, or both NULL.
 
     ``family`` is what values of types have in common that the warehouse compares without loss.
     ``joined_number`` is ``number``, and the same text for equal numbers of different types.
@@ -58,6 +58,7 @@ class ValueForms:
     printed: str
     text_type: str = "varchar"
     double_type: str = "double precision"
+    real_type: str = "real"
     whole_type: str = "bigint"
     epoch: str = "extract(epoch from value_field)"
     instant: str = "cast({text} as timestamptz)"

@@ -68,6 +68,28 @@ CASES = [
     ("null", "date", "recency: 1 week", True),
     ("'soon'", "varchar(20)", "recency: 1 week", "error"),
     ("20240101", "integer", "recency: 1 week", "error"),
+    # MariaDB writes six digits of a FLOAT.
+    ("16777213", "float", "accepted_values: [16777213]", False),
+    ("16777213", "float", "accepted_values: [16777200]", True),
+    ("-1234567.5", "float", "accepted_values: [-1234567.5]", False),
+    ("0.1", "float", "accepted_values: [0.1]", False),
+    ("0.123456789", "float", "accepted_values: [0.12345679]", False),
+    ("0.123456789", "float", "accepted_values: [0.123457]", True),
+    ("1.17549435e-38", "float", "accepted_values: [1.1754944e-38]", False),
+    ("16777217", "double", "accepted_values: [16777217]", False),
+    ("0.30000000000000004", "double", "accepted_values: [0.3]", True),
+    (
+        "12345678901234567890.5",
+        "decimal(30,1)",
+        "accepted_values: ['12345678901234567890.5']",
+        False,
+    ),
+    ("0.1", "float", "range: {min: 0.1, max: 0.1}", False),
+    ("16777213", "float", "range: {max: 16777212}", True),
+    ("16777213", "float", "range: {min: 16777213, max: 16777213}", False),
+    ("0.1", "double", "range: {min: 0.1, max: 0.1}", False),
+    ("0.1", "decimal(3,1)", "range: {min: 0.1, max: 0.1}", False),
+    ("'2024-01-01'", "varchar(20)", "accepted_values: ['2024-01-01', x]", False),
 ]
 
 

@@ -31,7 +31,8 @@ def compared(value: str, sign: str, bound: Any, forms: ValueForms, dialect: str)
     plain = f"{value} {sign} {number}"
     if not of.is_real or _is_real(bound):
         return plain
-    return f"case when {of.is_real} then {value} {sign} cast({number} as real) else {plain} end"
+    real = f"{value} {sign} cast({number} as {of.real_type})"
+    return f"case when {of.is_real} then {real} else {plain} end"
 
 
 def number_sql(number: int | float) -> str:

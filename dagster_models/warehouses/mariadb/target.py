@@ -11,10 +11,27 @@ from dagster_models.core.value_forms import ValueForms
 _TEXT = "convert(cast(value_field as char) using utf8mb4) collate utf8mb4_nopad_bin"
 _BARE = "coercibility(value_field) = 5 and collation(value_field) = 'binary'"
 _NUMERIC = f"{_BARE} and json_array(value_field) not like '[\"%'"
+# A FLOAT is written with six digits. It needs up to nine: as few of them as lead back to it.
+_IS_CUT = (
+    f"{_NUMERIC} and cast(value_field as float) = value_field"
+    " and cast(cast(value_field as char) as float) <> value_field"
+)
+
+
+def _digits(count: int) -> str:
+    value = "(value_field + 0e0)"
+    return f"cast(round({value}, {count - 1} - floor(log10(abs({value})))) as char)"
+
+
+_DIGITS = (
+    f"case when not ({_IS_CUT}) then {_TEXT}"
+    + "".join(f" when cast({_digits(n)} as float) = value_field then {_digits(n)}" for n in (7, 8))
+    + f" else {_digits(9)} end"
+)
 # As programs write a double: 1e+20, 1e-07.
 _NUMBER = (
     r"regexp_replace(regexp_replace(regexp_replace(regexp_replace("
-    rf"{_TEXT}, '^(-?\\d+\\.\\d*?)0+$', '\\1'), '\\.$', ''),"
+    rf"{_DIGITS}, '^(-?\\d+\\.\\d*?)0+$', '\\1'), '\\.$', ''),"
     r" 'e(\\d)', 'e+\\1'), 'e-(\\d)$', 'e-0\\1')"
 )
 
@@ -38,11 +55,14 @@ VALUE_FORMS = ValueForms(
     ),
     is_boolean="false",
     is_text="collation(value_field) <> 'binary'",
-    is_whole=f"{_BARE} and json_array(value_field) regexp '^\\\\[-?[0-9]+\\\\]$'",
+    is_whole=(
+        f"{_BARE} and json_array(value_field) regexp '^\\\\[-?[0-9]+\\\\]$' and not ({_IS_CUT})"
+    ),
     exponents=True,
     not_finite={"nan": "nan", "inf": "inf", "-inf": "-inf"},
     is_zoned="",
-    is_real="",
+    is_real=f"{_NUMERIC} and cast(cast(value_field as char) as double) <> value_field",
+    real_type="float",
     matches=f"{_TEXT} regexp concat('(?s)', {{pattern}})",
     printed="cast(value_field as char)",
     text_type="char",
