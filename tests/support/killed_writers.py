@@ -2,13 +2,14 @@
 
 A writer's program forks another process for each line of its input, [settings, acked, first, ...],
 and prints the pid. That appends the number of each attempt to the file *acked* once its outcome
-says that it is published.
+says that it is published, and the number below zero if it says that it is not.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import json
 import os
 import random
@@ -56,7 +57,8 @@ class Writer:
         return self._told.read_text().split()
 
     def kill(self) -> list[int]:
-        """Kill it; the attempts that it has reported as published."""
+        """Kill it; the attempts that it has reported as published, and below zero those that it has
+        reported as not published."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGKILL)
         self.wait_for_the_end()
@@ -94,8 +96,22 @@ class Server(Protocol):
     def restart(self) -> None: ...
 
 
-#: What is wrong, how many attempts were in doubt, and the number of the next attempt, after those
-#: that a killed writer has acknowledged, of which the first one had that number.
+class InTurns:
+    """Several servers, another one of which is killed each time."""
+
+    def __init__(self, *servers: Server) -> None:
+        self._turns, self._killed = itertools.cycle(servers), servers[0]
+
+    def kill(self) -> None:
+        self._killed = next(self._turns)
+        self._killed.kill()
+
+    def restart(self) -> None:
+        self._killed.restart()
+
+
+#: What is wrong, how many attempts were in doubt, and the number of the next attempt, after what a
+#: killed writer has reported (see ``Writer.kill``), whose first attempt had that number.
 Settle = Callable[[list[int], int], tuple[list[str], int, int]]
 
 
@@ -111,11 +127,11 @@ def kill_at_random(
         if number % 3 == 1:
             server.kill()
             time.sleep(0.1)  # the writer goes on without it
-            acked = writer.kill()
+            said = writer.kill()
             server.restart()
         else:
-            acked = writer.kill()
-        found, more, first = settle(acked, first)
+            said = writer.kill()
+        found, more, first = settle(said, first)
         wrong += [f"kill {number}: {it}" for it in found]
         doubted += more
     print(f"{seed}: {kills} kills, {doubted} attempts in doubt, {len(wrong)} disagreements")
@@ -145,6 +161,7 @@ def publish_until_killed(
     with open(acked, "a", buffering=1) as told:
         print("ready", file=told)
         while True:
-            if run(session, task(attempt), Stop()).verdict is Verdict.COMMITTED:
-                print(attempt, file=told)
+            verdict = run(session, task(attempt), Stop()).verdict
+            if verdict in (Verdict.COMMITTED, Verdict.ROLLED_BACK):
+                print(attempt if verdict is Verdict.COMMITTED else -attempt, file=told)
             attempt += 1

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,9 @@ _START_SECONDS = 30
 _GUARD = 'read -r _; kill -KILL "$1" 2> /dev/null; rm -rf "$2"'
 _PORTS = ("master", "volume", "filer", "s3", "admin")
 
+#: The folder of Iceberg tables -> the server that has their catalog, for tests' own questions.
+OF_LOCATION: dict[str, RestCatalogServer] = {}
+
 
 def why_no_rest_catalog() -> str:
     """Why there is no server to test with; "" if there is one."""
@@ -35,8 +39,12 @@ def why_no_rest_catalog() -> str:
 
 @dataclass
 class RestCatalogServer:
+    """``kill`` is as of a machine that loses its power; ``restart`` brings the catalog back as it
+    was."""
+
     folder: str
     port: int
+    command: Sequence[str]
     process: subprocess.Popen[bytes]
     guard: subprocess.Popen[bytes]
     client: Any = None
@@ -72,11 +80,32 @@ class RestCatalogServer:
                 catalog.drop_table(table)
             catalog.drop_namespace(namespace)
 
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def restart(self) -> None:
+        self.guard.kill()  # it would remove the folder
+        self.guard.communicate()
+        self.process, self.guard = _started(self.folder, self.command)
+        self.wait()
+
+    def wait(self) -> None:
+        """Until it answers. Raises RuntimeError if it does not."""
+        from pyiceberg.exceptions import NoSuchNamespaceError, RESTError
+
+        end = time.monotonic() + _START_SECONDS
+        while time.monotonic() < end and self.process.poll() is None:
+            with contextlib.suppress(OSError, RESTError, NoSuchNamespaceError):
+                self.catalog().list_namespaces()  # its warehouse is made last
+                return
+            time.sleep(0.05)
+        raise RuntimeError(f"SeaweedFS did not start: {Path(self.folder, 'log').read_text()}")
+
     def stop(self) -> None:
         if self.client is not None:
             self.client.close()
-        self.process.kill()
-        self.process.wait()
+        self.kill()
         self.guard.communicate(b"\n")
 
 
@@ -91,8 +120,6 @@ def of_this_process() -> RestCatalogServer:
 
 
 def start_rest_catalog() -> RestCatalogServer:
-    from pyiceberg.exceptions import NoSuchNamespaceError, RESTError
-
     folder = tempfile.mkdtemp(prefix="dagster-models-rest-catalog-")
     identity = {"name": CLIENT, "credentials": [{"accessKey": CLIENT, "secretKey": SECRET}]}
     identity["actions"] = ["Admin", "Read", "Write", "List"]
@@ -101,32 +128,28 @@ def start_rest_catalog() -> RestCatalogServer:
     numbered = list(zip(_PORTS, others[::2], others[1::2], strict=True))
     options = [f"-{name}.port={given}" for name, given, _ in numbered]
     options += [f"-{name}.port.grpc={given}" for name, _, given in numbered]
-    log = os.path.join(folder, "log")
-    with open(log, "wb") as output:
-        process = subprocess.Popen(
-            [
-                *(str(_PROGRAM), "mini", f"-dir={folder}"),
-                *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false"),
-                *("-admin.ui=false", "-webdav=false", "-s3.port.lance=0", "-tableBucket=lake"),
-                *(f"-s3.port.iceberg={port}", f"-s3.config={folder}/s3.json", *options),
-            ],
-            cwd=folder,
-            stdout=output,
-            stderr=output,
-        )
+    command = (
+        *(str(_PROGRAM), "mini", f"-dir={folder}"),
+        *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false"),
+        *("-admin.ui=false", "-webdav=false", "-s3.port.lance=0", "-tableBucket=lake"),
+        *(f"-s3.port.iceberg={port}", f"-s3.config={folder}/s3.json", *options),
+    )
+    server = RestCatalogServer(folder, port, command, *_started(folder, command))
+    server.wait()
+    return server
+
+
+def _started(
+    folder: str, command: Sequence[str]
+) -> tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]:
+    with open(os.path.join(folder, "log"), "ab") as output:
+        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output)
     guard = subprocess.Popen(
         ["sh", "-c", _GUARD, "guard", str(process.pid), folder],
         stdin=subprocess.PIPE,
         start_new_session=True,
     )
-    server = RestCatalogServer(folder, port, process, guard)
-    end = time.monotonic() + _START_SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        with contextlib.suppress(OSError, RESTError, NoSuchNamespaceError):
-            server.catalog().list_namespaces()  # its warehouse is made last
-            return server
-        time.sleep(0.05)
-    raise RuntimeError(f"SeaweedFS did not start: {Path(log).read_text()}")
+    return process, guard
 
 
 def _free_ports(count: int) -> list[int]:

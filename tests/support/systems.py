@@ -6,7 +6,7 @@ import importlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -161,8 +161,7 @@ def spark_settings(settings: dict[str, Any], folder: str, format_: str) -> dict[
     if format_ == "delta":
         return {**settings, "location": folder}
     if REST:
-        Path(folder).parent.joinpath("catalog.rest").touch()
-        server = rest_catalog.of_this_process()
+        rest_catalog.OF_LOCATION[folder] = server = rest_catalog.of_this_process()
         server.empty()
         return {**settings, **server.settings, "location": folder}
     catalog = f"sqlite:///{Path(folder).parent}/catalog.db"
@@ -193,8 +192,8 @@ def _said(text: str) -> dict[str, Any]:
 
 def catalog_at(location: str) -> Any:
     """The catalog of Iceberg tables at a location; None where these are Delta's."""
-    if Path(location).parent.joinpath("catalog.rest").exists():
-        return rest_catalog.of_this_process().catalog()
+    if server := rest_catalog.OF_LOCATION.get(location):
+        return server.catalog()
     path = Path(location).parent / "catalog.db"
     if not path.exists():
         return None
@@ -213,10 +212,26 @@ def rows_of_version(location: str, version: int) -> Any:
     if catalog := catalog_at(location):
         table = catalog.load_table("s.t")
         (one,) = (it for it in table.snapshots() if it.sequence_number == version)
-        return table.scan(snapshot_id=one.snapshot_id).to_arrow()
+        scan = table.scan(snapshot_id=one.snapshot_id)
+        if location not in rest_catalog.OF_LOCATION:
+            return scan.to_arrow()
+        return _rows_of_files([*scan.plan_files()])
     from deltalake import DeltaTable
 
     return DeltaTable(f"{location}/s/t", version=version).to_pyarrow_table()
+
+
+def _rows_of_files(tasks: Sequence[Any]) -> Any:
+    """The rows of a snapshot by its files alone: SeaweedFS lets the name mapping of a table have
+    its newest columns only, so pyiceberg cannot read an older snapshot."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    assert not any(it.delete_files for it in tasks)
+    paths = [it.file.file_path.removeprefix("file://") for it in tasks]
+    return pa.concat_tables(
+        [pq.read_table(it, partitioning=None) for it in paths], promote_options="default"
+    )
 
 
 def tables_of(catalog: Any) -> Iterator[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ import requests
 
 from dagster_models.core.materializations import Incremental, View
 from dagster_models.core.messages import Verdict
+from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.processes.server.commits import commits_of
@@ -184,6 +186,45 @@ def test_a_catalog_that_refuses_says_so_without_the_secret(
         spark.connect({**settings, **changed})
     assert caught.value.kind is ErrorKind.PERMISSION
     assert SECRET not in caught.value.message
+
+
+@pytest.mark.parametrize("closed", ["/namespaces/s/tables/t", "/namespaces/hr/tables"])
+@pytest.mark.parametrize("answer", ["403", "no table"])
+def test_what_is_closed_to_the_token_is_the_matter_of_its_own_steps_alone(
+    settings: dict[str, Any],
+    rest_catalog: RestCatalogServer,
+    monkeypatch: pytest.MonkeyPatch,
+    closed: str,
+    answer: str,
+) -> None:
+    if answer == "no table" and closed.endswith("tables"):
+        pytest.skip("a list has no metadata")
+    for namespace in ("s", "hr"):
+        rest_catalog.catalog().create_namespace(namespace)
+    schema = pa.schema([("n", pa.int64())])
+    rest_catalog.catalog().create_table("s.t", schema)
+    send = iceberg_rest._TimedAdapter.send
+
+    def close_it(self: Any, request: Any, *args: Any, **options: Any) -> Any:
+        found = send(self, request, *args, **options)
+        if request.url.partition("?")[0].endswith(closed) and request.method == "GET":
+            assert found.content  # so that the connection is free again
+            said = {"error": {"message": "not yours", "type": "Forbidden", "code": 403}}
+            found.status_code, found._content = 403, json.dumps(said).encode()
+            if answer == "no table":
+                found.status_code, found._content = 200, b'{"metadata": {"format-version": 99}}'
+        return found
+
+    monkeypatch.setattr(iceberg_rest._TimedAdapter, "send", close_it)
+    with contextlib.closing(spark.connect(settings)) as warehouse, session_of(warehouse) as session:
+        session.prepare(["s", "hr"])
+        other = replace(TASK, step="s.u", relation=Relation("s", "u"))
+        assert run(session, other, Stop()).verdict is Verdict.COMMITTED
+        assert session.query("select n from s.u")[1] == [("new",)]
+        if closed.endswith("/t"):
+            error = run(session, TASK, Stop()).error
+            assert error is not None
+            assert error.kind is (ErrorKind.PERMISSION if answer == "403" else ErrorKind.IO)
 
 
 def test_what_a_server_repeats_of_a_secret_is_not_shown() -> None:

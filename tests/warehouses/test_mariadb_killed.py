@@ -74,10 +74,10 @@ def _of_open_versions(server: MariaServer) -> int:
     return int(newest)
 
 
-def disagreements(server: MariaServer, acked: list[int], first: int) -> tuple[list[str], int, int]:
-    """What a new process says of the attempts from *first* on, where the table says otherwise; how
-    many attempts were in doubt; and the number of the next one."""
-    found, doubted = [], 0
+def disagreements(server: MariaServer, said: list[int], first: int) -> tuple[list[str], int, int]:
+    """What a new process says of the attempts from *first* on, where the table or the writer says
+    otherwise; how many attempts were in doubt; and the number of the next one."""
+    found, doubted, acked = [], 0, [it for it in said if it > 0]
     with contextlib.closing(mariadb.connect(server.settings).session("settles")) as session:
         if not session.fence(f"writer-{first}", 10, T):
             found.append("the session does not end")
@@ -87,9 +87,11 @@ def disagreements(server: MariaServer, acked: list[int], first: int) -> tuple[li
         for attempt in range(first, last + 3):
             proof = find_proof(session, T, AttemptId("killed", "s.t", attempt))
             proved += [attempt] if proof is not None else []
-            doubted += attempt not in acked
+            doubted += attempt not in said and -attempt not in said
             if attempt in acked and proof is None:
                 found.append(f"{attempt} was acknowledged and has no proof")
+            if -attempt in said and proof is not None:
+                found.append(f"{attempt} was reported as not published, and has a proof")
         # Each attempt publishes after the one before it: the last proof is what is read.
         if proved and (proved[-1] != newest or len(proved) > len(acked) + 1):
             found.append(f"{proved} are proved, {acked} acknowledged, and {newest} is read")

@@ -464,6 +464,27 @@ def test_a_view_whose_names_the_server_would_lose_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("refused", "name"), [("dagster_models_names", "Refused"), ("`user`", "BackquotesLost")]
+)
+def test_a_server_that_refuses_views_is_not_said_to_lose_backquotes(
+    session: spark.SparkSession, monkeypatch: pytest.MonkeyPatch, refused: str, name: str
+) -> None:
+    send = session.server.command
+
+    def command(sql: str, *more: Any) -> None:
+        if "dagster_models_names" in sql and refused in sql:
+            raise WarehouseError(ErrorKind.PERMISSION, "no right to create views", name="Refused")
+        send(sql, *more)
+
+    monkeypatch.setattr(session.server, "command", command)
+    query = Query("select `user` from (select 'x' as `user`)")
+    error = run(session, replace(TASK, content=query, materialization=View()), Stop()).error
+    assert error is not None
+    assert error.name == name
+    assert "no right to create views" in error.message
+
+
+@pytest.mark.parametrize(
     "query",
     [
         "select t.`current_date` as n from (select 'x' as `current_date`) as t",

@@ -70,15 +70,17 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
 
 
 def unproved(
-    session: spark.SparkSession, published: dict[int, int], acked: list[int], first: int
+    session: spark.SparkSession, published: dict[int, int], said: list[int], first: int
 ) -> tuple[list[str], int, int]:
-    """Where what a new process says of the attempts from *first* on is not what the log says; how
-    many attempts were in doubt; and the number of the next one."""
-    found, doubted = [], 0
+    """Where what a new process says of the attempts from *first* on is not what the log says, or
+    the log not what the writer has said; how many attempts were in doubt; and the number of the
+    next one."""
+    acked, doubted = [it for it in said if it > 0], 0
+    found = [f"{-it} was reported as not published, and is" for it in said if -it in published]
     last = max([first - 1, *published, *acked])
     for attempt in range(first, last + 3):
         proof = find_proof(session, T, AttemptId("killed", "s.t", attempt))
-        doubted += attempt not in acked
+        doubted += attempt not in said and -attempt not in said
         if attempt in acked and proof is None:
             found.append(f"{attempt} was acknowledged and has no proof")
         if (proof is not None) != (attempt in published):
@@ -87,7 +89,7 @@ def unproved(
 
 
 def disagreements(
-    settings: dict[str, Any], acked: list[int], first: int
+    settings: dict[str, Any], said: list[int], first: int
 ) -> tuple[list[str], int, int]:
     """``unproved``, and where the table says otherwise."""
     location = settings["location"]
@@ -95,7 +97,7 @@ def disagreements(
         session = warehouse.session("settles")
         session.fence(f"writer-{first}", 10, T)
         published = attempts_at(location)
-        found, doubted, following = unproved(session, published, acked, first)
+        found, doubted, following = unproved(session, published, said, first)
         for attempt, version in published.items():
             if attempt >= first and rows_at(location, version) != ({attempt}, ROWS):
                 found.append(f"version {version} of {attempt} has {rows_at(location, version)}")

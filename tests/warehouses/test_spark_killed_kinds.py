@@ -53,7 +53,7 @@ def rows_at(location: str, version: int) -> Counter[tuple[int, bool]]:
 
 
 def disagreements(
-    settings: dict[str, Any], kind: str, acked: list[int], first: int
+    settings: dict[str, Any], kind: str, said: list[int], first: int
 ) -> tuple[list[str], int, int]:
     """``unproved``, and where the rows of the last versions are others."""
     location = settings["location"]
@@ -61,7 +61,7 @@ def disagreements(
         session = warehouse.session("settles")
         session.fence(f"writer-{first}", 10, T)
         published = attempts_at(location)
-        found, doubted, following = unproved(session, published, acked, first)
+        found, doubted, following = unproved(session, published, said, first)
         done = sorted(published, key=lambda it: published[it])
         for number, attempt in enumerate(done, 1):
             if attempt >= first and number >= len(done) - 3:

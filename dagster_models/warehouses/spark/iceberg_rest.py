@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pyiceberg.catalog.rest import RestCatalog
-from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.exceptions import ForbiddenError, NoSuchTableError, ValidationError
 from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
 
@@ -59,19 +59,33 @@ class RestCatalogFolder(IcebergCatalog):
         return translated(Relation("iceberg", "*"), self._secrets)
 
     def stamps(self) -> Mapping[tuple[str, str], object]:
-        """As they were some moments ago, but for what this process has committed since."""
+        """As they were some moments ago, but for what this process has committed since. Without
+        those that are closed to it."""
         with self._turn:
             if time.monotonic() - self._asked_at < _FRESH_SECONDS:
                 return dict(self._stamps)
             with self._translated(), ThreadPoolExecutor(_AT_A_TIME) as pool:
                 namespaces = [it for it in self._catalog.list_namespaces() if is_name(it[0])]
-                listed = [key for it in namespaces for key in self._catalog.list_tables(it)]
+                listed = [key for it in namespaces for key in self._listed(it)]
                 keys = [(it[0], it[1]) for it in listed if len(it) == 2 and is_name(it[1])]
-                tables = pool.map(lambda key: self.table(Relation(*key)), keys)
+                tables = pool.map(lambda key: self._readable(Relation(*key)), keys)
                 pairs = zip(keys, tables, strict=True)
                 self._stamps = {key: _stamp(table) for key, table in pairs if table is not None}
             self._asked_at = time.monotonic()
             return dict(self._stamps)
+
+    def _listed(self, namespace: Sequence[str]) -> list[tuple[str, ...]]:
+        """The tables of a namespace; none of one whose tables the token may not list."""
+        with contextlib.suppress(ForbiddenError):
+            return list(self._catalog.list_tables(namespace))
+        return []
+
+    def _readable(self, relation: Relation) -> Any:
+        """The table, and None for one that the token may not read or pyiceberg cannot, too: it is
+        somebody else's, perhaps, and a step that builds it says so."""
+        with contextlib.suppress(ForbiddenError, ValidationError, ValueError):
+            return self.table(relation)
+        return None
 
     def table(self, relation: Relation) -> Any:
         try:

@@ -97,26 +97,35 @@ class SparkStages(SparkReading):
         """Raise WarehouseError if the server keeps a view's query without the backquotes of a name
         that is something else without them. Sail 0.7 does, and then shows another value."""
         names = list({name.lower(): name for name in lone_names(query)}.values())
-        if not names:
-            return
-        probe = quoted(Relation(stage.name.schema, "dagster_models_names"))
-        given = ", ".join(f"'kept' AS {name}" for name in names)
-        asked = f"SELECT 'kept' AS at_first, {', '.join(names)} FROM (SELECT {given}) AS given"
-        try:
-            self.change(f"CREATE VIEW {probe} AS {asked}")
-            ((*found,),) = self.rows(f"SELECT * FROM {probe}")
-        except WarehouseError as error:
-            if error.kind in (ErrorKind.UNREACHABLE, ErrorKind.INTERRUPTED):
-                raise
-            found = []
-        if found != ["kept"] * (1 + len(names)):
+        if names and (found := self._lost_names(stage, names)):
             raise WarehouseError(
                 ErrorKind.UNSUPPORTED,
                 f"this Spark server keeps views without backquotes, and one of {', '.join(names)}"
                 " is something else without them: write it with the alias of its table before it,"
-                " as in t.`name`, rename the column, or build a table (`materialized: table`)",
+                " as in t.`name`, rename the column, or build a table (`materialized: table`). Of a"
+                f" view with these names it says: {found}",
                 name="BackquotesLost",
             )
+
+    def _lost_names(self, stage: Stage, names: Sequence[str]) -> str:
+        """What the server answers to a view that reads columns of these names, "" if it shows their
+        values. Raises WarehouseError where it refuses a view of a plain name, too."""
+        try:
+            found = self._shown(stage, names)
+        except WarehouseError as error:
+            if error.kind in (ErrorKind.UNREACHABLE, ErrorKind.INTERRUPTED):
+                raise
+            self._shown(stage, ["kept_name"])  # else it is no fault of the names
+            return error.message
+        return "" if found == ["kept"] * (1 + len(names)) else str(found)
+
+    def _shown(self, stage: Stage, names: Sequence[str]) -> list[object]:
+        probe = quoted(Relation(stage.name.schema, "dagster_models_names"))
+        given = ", ".join(f"'kept' AS {name}" for name in names)
+        asked = f"SELECT 'kept' AS at_first, {', '.join(names)} FROM (SELECT {given}) AS given"
+        self.change(f"CREATE OR REPLACE VIEW {probe} AS {asked}")
+        ((*found,),) = self.rows(f"SELECT * FROM {probe}")
+        return found
 
     def _storable(self, query: str) -> tuple[str, int]:
         """The query in types that the table has, and how many lines of it are before the user's."""
