@@ -123,6 +123,18 @@ def test_a_build_in_full_does_not_read_its_table(tmp_path: Path) -> None:
             },
             "do not follow",
         ),
+        *(
+            (
+                {
+                    "config": {**INCREMENTAL, key: ["id"]},
+                    "given": [THIS],
+                    "expect": DELTA,
+                    "overrides": {"macros": {"is_incremental": True}},
+                },
+                "do not follow",
+            )
+            for key in ("merge_update_columns", "predicates", "merge_clauses")
+        ),
     ],
 )
 def test_what_cannot_be_tested_alike_is_reported(tmp_path: Path, test: Any, why: str) -> None:

@@ -70,8 +70,9 @@ def strategy_of(node: DbtNode, adapter: str) -> tuple[str | None, tuple[str, ...
 
 
 def is_narrowed(node: DbtNode) -> bool:
-    """Whether a row of the new ones need not be in the table as it is."""
-    names = (*_SOME_COLUMNS, *_OF_MERGES, "incremental_predicates", "predicates")
+    """Whether a build by a key need not write a new row as it is, in place of all of its key."""
+    predicates = ("incremental_predicates", "predicates")
+    names = (*_SOME_COLUMNS, *_OTHER_MERGES, "merge_clauses", *predicates)
     return any(node.config.get(name) for name in names)
 
 
