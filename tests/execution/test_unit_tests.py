@@ -26,6 +26,7 @@ from dagster_models.errors import DagsterModelsError, Problem, ProjectError, War
 from dagster_models.execution.unit_tests import UnitTestRun
 from dagster_models.processes.client.rehearsal import rehearse
 from dagster_models.processes.client.session import Session, connect
+from dagster_models.project.unit_tests.empty import empty_tests
 from dagster_models.project.unit_tests.read import read_unit_tests
 from dagster_models.reporting.unit_tests import UnitTestResult, terminal_lines
 from dagster_models.warehouses.postgres.target import POSTGRES
@@ -185,6 +186,27 @@ def test_it_says_what_a_real_build_does(tested: Trial, model: str) -> None:
         of(model, [*expected, expected[0]], "one is here twice", **more),
     )
     assert found == ["passed", "passed", "failed", "failed", "failed"]
+
+
+def test_each_kind_is_built_from_empty_tables(tested: Trial) -> None:
+    """What somebody declares of rows is not asked, and nothing is left."""
+    project = tested.project([of("table", [{"id": 1}])])
+    found = UnitTestRun(project, tested.target, None)
+    states = [
+        (it.test.model.name, it.test.name.partition(" ")[0], it.state)
+        for it in found.results(list(empty_tests(project)), one_by_one=True)
+    ]
+    built = set(MODELS) - {"inside", "twice"}
+    assert {(name, state) for name, kind, state in states if kind == "from"} == {
+        (name, "passed") for name in built
+    }
+    assert [it for it in states if it[1] == "into"] == [
+        (name, "into", "passed") for name in ("append", "both", "history", "marks", "merge")
+    ]
+    with tested.session() as session:
+        assert not session.there(
+            [relation_for(project, key, tested.target) for key in project.steps]
+        )
 
 
 def really_built(
