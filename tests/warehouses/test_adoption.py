@@ -22,7 +22,7 @@ from dagster_models.core.materializations import (
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.model import Relation
 from dagster_models.core.parts import built, standing
-from dagster_models.core.tasks import BuildTask
+from dagster_models.core.tasks import BuildTask, Query
 from dagster_models.core.windows import Partition, TimeWindow
 from dagster_models.errors import WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
@@ -210,6 +210,16 @@ def test_a_partitioned_table_of_postgres(session: WarehouseSession, made: str) -
     assert run(session, replace(again, attempt=1), Stop()).error is None
     rows = session.query("select tableoid::regclass::text, n from s.t order by n")[1]
     assert list(map(tuple, rows)) == [("s.a", 10), ("s.b", 20), ("s.b", 50)]
+    # A full refresh replaces its rows, and other columns are refused.
+    how = replace(again.materialization, full_refresh=True)
+    whole = replace(again, attempt=2, materialization=how)
+    assert run(session, whole, Stop()).error is None
+    placed = session.query("select tableoid::regclass::text, n from s.t")[1]
+    assert list(map(tuple, placed)) == [("s.b", 50)]
+    more = replace(whole, attempt=3, content=Query(f"{added}, 1 as more"))
+    error = run(session, more, Stop()).error
+    assert error is not None
+    assert "it is a partitioned table" in error.message
 
 
 def test_what_no_build_goes_on_from(session: WarehouseSession) -> None:
