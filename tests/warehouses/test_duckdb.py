@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ from dagster_models.core.model import Relation
 from dagster_models.core.python_code import LoadedFile
 from dagster_models.core.tasks import AttemptId, CsvFile, Query
 from dagster_models.core.warehouse_address import SessionRequest
-from dagster_models.errors import WarehouseError
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server.attempt import CONFLICT_RETRIES, Stop, run
 from dagster_models.util import arrow_files as bulk
 from dagster_models.warehouses.base import WarehouseSession, find_proof
@@ -43,6 +45,25 @@ def session(warehouse: DuckDB) -> Iterator[WarehouseSession]:
     session = warehouse.session()
     yield session
     session.close()
+
+
+def test_a_file_of_a_newer_duckdb_is_named_with_what_to_do(tmp_path: Path) -> None:
+    """The version of its format is that of no DuckDB yet, and the checksum fits it."""
+    file = tmp_path / "w.duckdb"
+    duckdb.connect(str(file)).close()
+    data = bytearray(file.read_bytes())
+    data[12:20] = struct.pack("<Q", 9999)
+    file.write_bytes(data)
+    with pytest.raises(duckdb.Error, match="computed checksum") as refused:
+        duckdb.connect(str(file))
+    (checksum,) = re.findall(r"computed checksum (\d+)", str(refused.value))
+    data[:8] = struct.pack("<Q", int(checksum))
+    file.write_bytes(data)
+    with pytest.raises(WarehouseError) as raised:
+        connect({"path": str(file)})
+    assert raised.value.kind is ErrorKind.VERSION_MISMATCH
+    newer = f"{file} was written by a newer DuckDB than {duckdb.__version__}"
+    assert raised.value.message.startswith(newer)
 
 
 def test_settings_reach_the_database(tmp_path: Path) -> None:

@@ -94,6 +94,19 @@ def held_by(error: Exception) -> tuple[str, str] | None:
     return (found[1], found[2]) if found else None
 
 
+def by_a_newer_one(error: Exception, path: str, version: str) -> WarehouseError | None:
+    """The error where DuckDB cannot read the file at *path* as a newer one than *version* has
+    written it; None for any other exception of a driver."""
+    if "newer version of DuckDB" not in str(error):
+        return None
+    return WarehouseError(
+        ErrorKind.VERSION_MISMATCH,
+        f"{path} was written by a newer DuckDB than {version}, which dagster-models has here, and"
+        " which cannot read it: install the version that has written it, e.g. that of dbt, in this"
+        " environment (`pip install --upgrade duckdb`)",
+    )
+
+
 def _kind(name: str, message: str) -> ErrorKind:
     # Not every TransactionException is a conflict: a full disk fails a COMMIT with one.
     if name == "TransactionException" and _CONFLICT.search(message):

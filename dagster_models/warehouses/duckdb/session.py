@@ -35,7 +35,14 @@ from dagster_models.warehouses.duckdb import functions, records
 from dagster_models.warehouses.duckdb.attached import AttachedDatabases
 from dagster_models.warehouses.duckdb.columns import DuckDBColumns
 from dagster_models.warehouses.duckdb.environment import config_of, set_up
-from dagster_models.warehouses.duckdb.errors import NO_LINES, convert, held_by, replaced, translated
+from dagster_models.warehouses.duckdb.errors import (
+    NO_LINES,
+    by_a_newer_one,
+    convert,
+    held_by,
+    replaced,
+    translated,
+)
 from dagster_models.warehouses.materializations.hooks import RelationKind
 from dagster_models.warehouses.seeds import Seed, SeedWords, read_seed
 
@@ -94,7 +101,8 @@ def connect(settings: Mapping[str, Any]) -> DuckDB:
     except Exception as error:
         holder = held_by(error)
         if holder is None:
-            raise convert(error) from error
+            newer = by_a_newer_one(error, path, duckdb.__version__)
+            raise newer or convert(error) from error
         program, pid = holder
         raise WarehouseError(
             ErrorKind.IN_USE,
