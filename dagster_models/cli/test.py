@@ -70,7 +70,8 @@ def _run(options: argparse.Namespace) -> int:
     to_run = chosen(project, tests, options)
     began, results = time.perf_counter(), []
     with _unit_test_run(project, options.target) as tested:
-        for result in tested.results(to_run, one_by_one=options.empty):
+        run_tests = tested.results_one_by_one if options.empty else tested.results
+        for result in run_tests(to_run):
             results.append(result)
             for line in terminal_lines(result):
                 print(without(line, project.secrets), flush=True)

@@ -23,7 +23,7 @@ from dagster_models.compilation.unit_tests import (
     expected_table,
     of_tests,
 )
-from dagster_models.core.model import Location, Project, Step, Target
+from dagster_models.core.model import Key, Location, Project, Step, Target
 from dagster_models.core.tasks import BuildTask
 from dagster_models.core.unit_tests import UnitTest
 from dagster_models.core.windows import Partition
@@ -38,6 +38,7 @@ from dagster_models.execution.unit_test_columns import KnownColumns
 from dagster_models.processes.client.rehearsal import complete, rehearse, rehearsing
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.project.problems import problem
+from dagster_models.project.unit_tests.reads import read_tables
 from dagster_models.reporting.row_difference import RowDifference, row_difference
 from dagster_models.reporting.unit_tests import UnitTestResult
 
@@ -51,16 +52,38 @@ class UnitTestRun:
     target: Target
     tables_of: Target | None = None
 
-    def results(
-        self, tests: Sequence[UnitTest], *, one_by_one: bool = False
-    ) -> Iterator[UnitTestResult]:
-        """The result of each test, as soon as it is there. *one_by_one*: a test that cannot be what
-        it says is a result, too.
+    def results(self, tests: Sequence[UnitTest]) -> Iterator[UnitTestResult]:
+        """The result of each test, as soon as it is there.
 
         Raises:
             ProjectError: a test cannot be what it says; then none was run.
             WarehouseError: the warehouse cannot be reached, or was lost.
         """
+        with self._begun(tests) as run:
+            for compiled in run.compiled(tests):
+                yield _result(run.session, run.target, compiled)
+
+    def results_one_by_one(self, tests: Sequence[UnitTest]) -> Iterator[UnitTestResult]:
+        """The same of tests in the order of their models, where what is wrong in one of them is its
+        result: "skipped" if nobody knows a table that it needs, as the model could not be built.
+
+        Raises WarehouseError: the warehouse cannot be reached, or was lost.
+        """
+        unbuilt: set[Key] = set()
+        with self._begun(tests) as run:
+            for test in tests:
+                try:
+                    (compiled,) = run.compiled([test])
+                except ProjectError as error:
+                    result = _not_asked(test, unbuilt & run.read_by(test), error)
+                else:
+                    result = _result(run.session, run.target, compiled)
+                if result.state != "passed":
+                    unbuilt.add(test.model)
+                yield result
+
+    @contextmanager
+    def _begun(self, tests: Sequence[UnitTest]) -> Iterator[_Begun]:
         prefix = f"unit_test_{os.urandom(4).hex()}_"
         project, target = of_tests(self.project, self.target, prefix)
         with connect(warehouse_address(self.project, self.target)) as session:
@@ -68,32 +91,36 @@ class UnitTestRun:
                 self.project, self.target, self.tables_of, project, target, session
             )
             known.look(tests)
-            for those in [[it] for it in tests] if one_by_one else [tests]:
-                try:
-                    found = _compiled(project, target, those, known)
-                except ProjectError as error:
-                    if not one_by_one:
-                        raise
-                    yield _wrong(those[0], error)
-                    continue
-                for compiled in found:
-                    yield _result(session, target, compiled)
+            yield _Begun(project, target, session, known)
 
 
-def _compiled(
-    project: Project, target: Target, tests: Sequence[UnitTest], known: KnownColumns
-) -> list[CompiledTest]:
-    """All tests, ready to run. Raises ProjectError with all that is wrong in them."""
-    found, problems = [], list[Problem]()
-    for test in tests:
-        try:
-            partitions = _partitions(project.steps[test.model], test) if test.partitions else ()
-            found.append(compile_test(project, target, test, known.of(test), partitions))
-        except ProjectError as error:
-            problems += error.problems
-    if problems:
-        raise ProjectError(list(dict.fromkeys(problems)))
-    return found
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """The project and the target as tests see them."""
+
+    project: Project
+    target: Target
+    session: Session
+    known: KnownColumns
+
+    def compiled(self, tests: Sequence[UnitTest]) -> list[CompiledTest]:
+        """The tests, ready to run. Raises ProjectError with all that is wrong in them."""
+        project, found, problems = self.project, [], list[Problem]()
+        for test in tests:
+            try:
+                partitions = _partitions(project.steps[test.model], test) if test.partitions else ()
+                known = self.known.of(test)
+                found.append(compile_test(project, self.target, test, known, partitions))
+            except ProjectError as error:
+                problems += error.problems
+        if problems:
+            raise ProjectError(list(dict.fromkeys(problems)))
+        return found
+
+    def read_by(self, test: UnitTest) -> set[Key]:
+        """The tables that its model reads."""
+        step = self.project.steps.get(test.model) or self.project.ephemerals[test.model]
+        return set(read_tables(self.project, step).tables)
 
 
 def _partitions(step: Step, test: UnitTest) -> list[Partition]:
@@ -132,6 +159,13 @@ def _result(session: Session, target: Target, compiled: CompiledTest) -> UnitTes
     except WarehouseError as error:
         return UnitTestResult(test, "error", seconds(), error=_placed(error, compiled))
     return UnitTestResult(test, "failed" if found else "passed", seconds(), found)
+
+
+def _not_asked(test: UnitTest, unbuilt: set[Key], error: ProjectError) -> UnitTestResult:
+    if not unbuilt:
+        return _wrong(test, error)
+    names = ", ".join(sorted(map(str, unbuilt)))
+    return UnitTestResult(test, "skipped", 0.0, error=f"it reads {names}, which is not built")
 
 
 def _wrong(test: UnitTest, error: ProjectError, seconds: float = 0.0) -> UnitTestResult:

@@ -19,8 +19,9 @@ _SHOWN = 20
 _LONGEST = 60
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-UnitTestState = Literal["passed", "failed", "error", "wrong"]
-"""What became of a test: "error" if the model could not be built, "wrong" if the test could not."""
+UnitTestState = Literal["passed", "failed", "error", "wrong", "skipped"]
+"""What became of a test: "error" if the model could not be built, "wrong" if the test could not,
+and "skipped" if another model could not be, on which it rests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +45,11 @@ class UnitTestResult:
 def exit_code(results: Sequence[UnitTestResult]) -> int:
     """0 if all have passed, 1 if one has not, 2 if one could not be run."""
     states = {result.state for result in results}
-    return 2 if "wrong" in states else 1 if states - {"passed"} else 0
+    return 2 if "wrong" in states else 1 if states - {"passed", "skipped"} else 0
 
 
 def terminal_lines(result: UnitTestResult) -> Iterator[str]:
-    word = {"passed": "PASS", "failed": "FAIL"}.get(result.state, "ERROR")
+    word = {"passed": "PASS", "failed": "FAIL", "skipped": "SKIP"}.get(result.state, "ERROR")
     yield f"{word} {result.test} ({result.seconds:.2f} s)"
     if result.state != "passed":
         yield f"    {result.test.location}"
@@ -63,6 +64,7 @@ def summary(results: Sequence[UnitTestResult], seconds: float) -> str:
         "failed": "failed",
         "error": "not built",
         "wrong": "wrong",
+        "skipped": "skipped",
     }
     said = [f"{counts[state]} {word}" for state, word in words.items() if counts[state]]
     return f"{', '.join(said)} in {seconds:.2f} s"
@@ -137,6 +139,7 @@ def _counts(results: Sequence[UnitTestResult]) -> dict[str, str]:
         "tests": str(len(states)),
         "failures": str(states.count("failed")),
         "errors": str(states.count("error") + states.count("wrong")),
+        "skipped": str(states.count("skipped")),
         "time": f"{sum(result.seconds for result in results):.3f}",
     }
 
@@ -152,7 +155,7 @@ def _case(suite: ElementTree.Element, result: UnitTestResult) -> None:
     }
     case = ElementTree.SubElement(suite, "testcase", known)
     if result.state != "passed":
-        tag = "failure" if result.state == "failed" else "error"
+        tag = {"failed": "failure", "skipped": "skipped"}.get(result.state, "error")
         text = _xml(result.said)
         message = {"message": text.partition("\n")[0]}
         ElementTree.SubElement(case, tag, message).text = f"{test.location}\n{text}"

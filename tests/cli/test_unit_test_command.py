@@ -192,6 +192,34 @@ def test_every_model_from_empty_tables(
     assert run(root, "test", "--empty", "no_function") == 1
 
 
+def test_a_model_that_rests_on_one_that_is_not_built_is_skipped(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody knows the columns of that: the message names it, and not all that may be declared."""
+    queries = {
+        "a": "select nowhere(1) as n",
+        "b": "select n + 1 as m from a",
+        "c": "select m from marts.b",
+        "d": "select status from raw.lines",
+    }
+    for name, text in queries.items():
+        (root / f"models/marts/{name}.sql").write_text(text)
+    report = root / "out.xml"
+    assert run(root, "test", "--empty", *queries, "--junit", str(report)) == 1
+    out = capsys.readouterr().out
+    assert {it.partition(":")[0] for it in out.splitlines() if it[:1].isupper()} == {
+        "ERROR marts.a",
+        "SKIP marts.b",
+        "SKIP marts.c",
+        "PASS marts.d",
+    }
+    assert "it reads marts.a, which is not built" in out
+    assert out.splitlines()[-1].startswith("1 passed, 1 not built, 2 skipped in ")
+    tree = ElementTree.parse(report).getroot()
+    assert (tree.get("errors"), tree.get("skipped")) == ("1", "2")
+    assert len(list(tree.iter("skipped"))) == 2
+
+
 def test_empty_tables_are_no_one_elses(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -77,10 +77,7 @@ def test_the_commands(
 ) -> None:
     """Which tests each of them runs; the others run them."""
 
-    def passed(
-        self: UnitTestRun, tests: Sequence[UnitTest], *, one_by_one: bool
-    ) -> Iterator[UnitTestResult]:
-        assert not one_by_one
+    def passed(self: UnitTestRun, tests: Sequence[UnitTest]) -> Iterator[UnitTestResult]:
         assert (self.target.name == "dev") == (self.tables_of is self.target)
         return (UnitTestResult(test, "passed", 0.0) for test in tests)
 

@@ -194,7 +194,7 @@ def test_each_kind_is_built_from_empty_tables(tested: Trial) -> None:
     found = UnitTestRun(project, tested.target, None)
     states = [
         (it.test.model.name, it.test.name.partition(" ")[0], it.state)
-        for it in found.results(list(empty_tests(project)), one_by_one=True)
+        for it in found.results_one_by_one(list(empty_tests(project)))
     ]
     built = set(MODELS) - {"inside", "twice"}
     assert {(name, state) for name, kind, state in states if kind == "from"} == {
