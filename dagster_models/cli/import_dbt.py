@@ -25,14 +25,14 @@ from dagster_models.cli.project import load
 from dagster_models.cli.verifying import add_verify, verification_lines, verified
 from dagster_models.cli.writing import write_new, writing
 from dagster_models.dbt.adoption import AdoptedNode
-from dagster_models.dbt.importing import ImportOptions, import_project
+from dagster_models.dbt.importing import Errors, ImportOptions, import_project
 from dagster_models.dbt.kept_templates import NO_TEMPLATE
 from dagster_models.dbt.project.manifest import read_manifest
 from dagster_models.dbt.report import ImportReport
 from dagster_models.dbt.text.model_text import Way
 from dagster_models.dbt.verification.report import Verification
 from dagster_models.dbt.writing import FOLDER, WrittenFiles, write_files
-from dagster_models.errors import ProjectError, SelectionError
+from dagster_models.errors import Problem, ProjectError, SelectionError
 from dagster_models.pages.dbt_import import import_page
 from dagster_models.project.first_project import DEFINITIONS
 from dagster_models.project.problems import errors_of
@@ -100,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
     )
     with TemporaryDirectory(prefix="dagster_models_") as folder, rare_collections():
         manifest = read_manifest(root, _file(options.manifest, "manifest.json", "--manifest"))
-        imported = import_project(manifest, given, lambda files: _errors_in(Path(folder), files))
+        imported = import_project(manifest, given, _trial_load(Path(folder)))
     with writing(into):
         done = write_files(into, imported.files, options.accept)
         report = imported.report.with_files(done.paths())
@@ -149,18 +149,27 @@ def _file(given: Path | None, name: str, option: str) -> Path | None:
     return file
 
 
-def _errors_in(folder: Path, files: Mapping[str, str | bytes]) -> dict[str, str]:
-    """The files of a project that do not load -> the first error of each. What an earlier call has
-    read in the folder is not read again."""
-    write_files(folder, files, accept=False)
-    try:
-        problems = load(folder, columns=False, whole=False).warnings
-    except ProjectError as error:
-        problems = error.problems
-    found: dict[str, str] = {}
-    for it in errors_of(problems):
-        found.setdefault(it.path, it.what)
-    return found
+def _trial_load(folder: Path) -> Errors:
+    """What writes the files of a project there, loads it, and returns the first error of each file
+    that does not load. What an earlier call has read is not read again."""
+    texts: Mapping[Any, Any] = {}  # those of the project, see load()
+
+    def errors_in(files: Mapping[str, str | bytes]) -> dict[str, str]:
+        nonlocal texts
+        write_files(folder, files, accept=False)
+        problems: Sequence[Problem]
+        try:
+            project = load(folder, columns=False, whole=False, texts=texts)
+        except ProjectError as error:
+            problems = error.problems
+        else:
+            problems, texts = project.warnings, project.texts
+        found: dict[str, str] = {}
+        for it in errors_of(problems):
+            found.setdefault(it.path, it.what)
+        return found
+
+    return errors_in
 
 
 def _mapping(text: str, option: str) -> Mapping[str, Any]:

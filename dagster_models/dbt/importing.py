@@ -18,6 +18,7 @@ from dagster_models.dbt.project.names import NodeNames, renamed
 from dagster_models.dbt.project.remarks import Remark, Weight
 from dagster_models.dbt.properties.beside_sql import BesideSql, DbtLookup, beside_sql
 from dagster_models.dbt.properties.configuration import header_of
+from dagster_models.dbt.properties.header import ImportedHeader
 from dagster_models.dbt.report import ImportReport, ReportedModel
 from dagster_models.dbt.text.model_text import ModelText, Way, model_text
 from dagster_models.dbt.text.part_texts import PartTexts
@@ -117,9 +118,11 @@ def import_project(
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    """The text of each model and snapshot, by its unique_id, and what renders the other texts."""
+    """The text and the header of each model and snapshot, by its unique_id, and what renders the
+    other texts."""
 
     of: Mapping[str, ModelText]
+    headers: Mapping[str, ImportedHeader]
     others: PartTexts
     kept: KeptTemplates
     remarks: tuple[Remark, ...] = ()
@@ -147,12 +150,14 @@ def _texts(
     target = target_values(manifest, options.target, options.target_values)
     catalog, unread = read_catalog(manifest.target)
     renderer = Renderer(manifest, placeholders, target, options.variables, catalog)
-    nodes = (it for it in manifest.nodes.values() if it.kind in ("model", "snapshot"))
+    nodes = [it for it in manifest.nodes.values() if it.kind in ("model", "snapshot")]
     texts = {it.unique_id: kept.texts.get(it.unique_id) or model_text(it, renderer) for it in nodes}
     for name, why in kept.refused.items():
         texts[name] = replace(texts[name], why="; ".join(filter(None, (why, texts[name].why))))
+    others, dialect = PartTexts(renderer), _dialect(manifest)
+    headers = {it.unique_id: header_of(it, manifest, others, dialect) for it in nodes}
     remarks = (Remark("", unread),) if unread else ()
-    return _Texts(texts, PartTexts(renderer), kept, remarks)
+    return _Texts(texts, headers, others, kept, remarks)
 
 
 def _dialect(manifest: Manifest) -> str:
@@ -180,15 +185,14 @@ class _Importing:
         self.apart = schemas_apart(manifest)
         self.nodes = [it for it in manifest.nodes.values() if it.kind in ("model", "snapshot")]
         self.refused = {
-            it.unique_id: "; ".join(why)
-            for it in self.nodes
-            if (why := header_of(it, manifest, rendering, self.dialect).refused)
+            name: "; ".join(it.refused) for name, it in texts.headers.items() if it.refused
         } | dict(unloadable)
         lost = {name for name, text in self.texts.items() if text.way is Way.NONE}
         lost |= {name for name, it in manifest.sources.items() if it.relation.is_file}
         self.beside: BesideSql = beside_sql(
             manifest,
             DbtLookup(manifest, self.names, lost | self.refused.keys()),
+            texts.headers,
             rendering,
             self.dialect,
             lambda name: self.texts[name].variables.keys() if name in self.texts else (),

@@ -7,6 +7,7 @@ as the keys of a map: `map {{'a': 1}: 2}`.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
@@ -14,8 +15,10 @@ from sqlglot.dialects.dialect import Dialect as SqlglotDialect
 from sqlglot.errors import TokenError
 
 from dagster_models.errors import SqlSyntaxError
+from dagster_models.sql.comments import comments_before
 from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.executed_comments import opened
+from dagster_models.sql.rewriting.token_rewriter import TEXTS
 from dagster_models.sql.tokens import TokenizedText
 from dagster_models.util.positions import Lines
 
@@ -94,8 +97,11 @@ def _first(text: str, dialect: str) -> int | None:
         return None
     tokenizer = SqlglotDialect.get_or_raise(dialect)
     plain = opened(text) if dialect_of(dialect).executes_comments else text
+    inside = _inside(plain, tokenizer)
     for match in _OPENING.finditer(plain):
         at = match.start()
+        if inside(at):
+            continue
         try:  # if a word in its place is a token, it is in none of these
             tokens = tokenizer.tokenize(plain[:at] + " x")
         except TokenError:
@@ -103,6 +109,26 @@ def _first(text: str, dialect: str) -> int | None:
         if tokens and tokens[-1].start == at + 1:
             return at
     return None
+
+
+def _inside(text: str, tokenizer: SqlglotDialect) -> Callable[[int], bool]:
+    """Whether a place is surely within a comment or a literal, by the tokens of the whole text. A
+    comment may hold a whole template, and each place of it would take as long as the text."""
+    try:
+        tokens = tokenizer.tokenize(text)
+    except TokenError:
+        return lambda _: False
+    starts = [token.start for token in tokens]
+    comments = [place for _, places in comments_before(text, tokens) for place in places]
+    begins = [place.start for place in comments]
+
+    def inside(at: int) -> bool:
+        if (index := bisect_left(begins, at) - 1) >= 0 and at < comments[index].stop:
+            return True
+        index = bisect_left(starts, at) - 1
+        return index >= 0 and at <= tokens[index].end and tokens[index].token_type in TEXTS
+
+    return inside
 
 
 def _fixes(tag: str, header: str, built: Built) -> Iterator[str]:

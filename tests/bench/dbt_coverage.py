@@ -4,14 +4,15 @@
 
 PROJECTS has checkouts, in any folders: each dbt_project.yml that is in no other dbt project is a
 project. ``vars.yml`` beside it, if it is there, has the values of ``--vars``. With ``--dbt``, dbt
-parses each project, and then compiles it as far as it can. The profiles.yml beside dbt_project.yml
-may be a made-up one, as parsing needs no account. Without ``--dbt``, what is in the target folders
-counts. INTO gets the imports with their reports.
+parses each project, and then compiles each model that asks no warehouse (dbt_compile.py beside this
+file). The profiles.yml beside dbt_project.yml may be a made-up one, as neither needs an account.
+Without ``--dbt``, what is in the target folders counts. INTO gets the imports with their reports.
 
 A model is loaded if it is not disabled, which it is if its file would not load. "parsed" counts
-those that need no text of dbt's, so that a manifest of `dbt parse` is enough; "compiled" counts
-all. Only models of the project itself count, and none of its packages. CPU seconds are those of the
-whole command.
+those that need no text of dbt's, so that a manifest of `dbt parse` is enough; "all" counts all.
+"dbt compiled" are the models whose text dbt has compiled, and "of these" those of them that are
+loaded. Only models of the project itself count, and none of its packages. CPU seconds are those of
+the whole command.
 """
 
 from __future__ import annotations
@@ -23,22 +24,26 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 SHOWN = 3  #: reasons of each project
 WAYS = ("source", "rendered", "compiled", "none")
-HEAD = ("project", "models", "source text", *WAYS[1:3], "left", "parsed", "all", "CPU s")
+HEAD = ("project", "models", "source text", *WAYS[1:3], "left", "parsed", "all")
+HEAD += ("dbt compiled", "of these", "CPU s")
+COMPILE = Path(__file__).with_name("dbt_compile.py")
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """``ways``: way -> models; "none" has those that are disabled. ``reasons``: why models are
-    left, or need dbt's text. ``refused``: why there is no import at all."""
+    """``ways``: way -> models; "none" has those that are disabled. ``compiled``: whether a model is
+    loaded -> models that dbt has compiled. ``reasons``: why models are left, or need dbt's text.
+    ``refused``: why there is no import at all."""
 
     ways: Counter[str] = field(default_factory=Counter)
+    compiled: Counter[bool] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     cpu_seconds: float = 0
     refused: str = ""
@@ -79,13 +84,14 @@ def projects_in(folder: Path) -> Iterator[Path]:
 
 def ask(dbt: str, folder: Path) -> None:
     """Let dbt parse the project, and compile what needs no warehouse that is not there."""
-    for command in ("parse", "compile"):
-        words = [dbt, "--no-version-check", command, "--profiles-dir", "."]
-        words += ["--vars", variables(folder)]
+    parse = [dbt, "--no-version-check", "parse", "--profiles-dir", "."]
+    compile_ = [str(Path(dbt).with_name("python")), str(COMPILE)]
+    for name, call in {"dbt parse": parse, COMPILE.name: compile_}.items():
+        words = [*call, "--vars", variables(folder)]
         done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
-            last = " ".join(done.stdout.split())[-200:]
-            print(f"{folder.name}: dbt {command} fails: {last}", file=sys.stderr)
+            last = " ".join((done.stdout + done.stderr).split())[-200:]
+            print(f"{folder.name}: {name} fails: {last}", file=sys.stderr)
 
 
 def variables(folder: Path) -> str:
@@ -102,16 +108,19 @@ def imported(folder: Path, into: Path) -> Coverage:
     if not done.stdout.startswith("{"):
         said = done.stderr.strip().splitlines() or ["nothing was printed"]
         return Coverage(cpu_seconds=seconds, refused=said[-1])
-    return counted(json.loads(done.stdout), seconds)
+    manifest = json.loads((folder / "target/manifest.json").read_text(encoding="utf-8"))
+    compiled = {name for name, it in manifest["nodes"].items() if it.get("compiled_code")}
+    return counted(json.loads(done.stdout), compiled, seconds)
 
 
-def counted(report: Any, seconds: float) -> Coverage:
+def counted(report: Any, compiled: Collection[str], seconds: float) -> Coverage:
     """The models of the project itself in an import's report."""
     prefix = f"model.{report['project']}."
     own = [it for it in report["models"] if it["unique_id"].startswith(prefix)]
     ways = Counter("none" if it["disabled"] else it["way"] for it in own)
     wanting = [it for it in own if it["disabled"] or it["way"] == "compiled"]
-    return Coverage(ways, Counter(kind_of(it["why"]) for it in wanting), seconds)
+    loaded = Counter(not it["disabled"] for it in own if it["unique_id"] in compiled)
+    return Coverage(ways, loaded, Counter(kind_of(it["why"]) for it in wanting), seconds)
 
 
 def kind_of(why: str) -> str:
@@ -122,9 +131,11 @@ def kind_of(why: str) -> str:
 
 def summed(found: Sequence[Coverage]) -> Coverage:
     ways: Counter[str] = Counter()
+    compiled: Counter[bool] = Counter()
     for it in found:
         ways += it.ways
-    return Coverage(ways, cpu_seconds=sum(it.cpu_seconds for it in found))
+        compiled += it.compiled
+    return Coverage(ways, compiled, cpu_seconds=sum(it.cpu_seconds for it in found))
 
 
 def row(name: str, it: Coverage) -> str:
@@ -132,6 +143,8 @@ def row(name: str, it: Coverage) -> str:
     source, rendered, _, left = counts = [it.ways[way] for way in WAYS]
     loaded = (source + rendered, models - left)
     cells = [name, models, *counts, *(share(count, models) for count in loaded)]
+    of_dbt = it.compiled.total()
+    cells += [of_dbt, share(it.compiled[True], of_dbt)]
     return f"| {' | '.join(map(str, cells))} | {it.cpu_seconds:.1f} |"
 
 

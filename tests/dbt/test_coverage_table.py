@@ -34,9 +34,9 @@ def test_the_ways_and_the_reasons_of_each_project(tmp_path: Path) -> None:
     lines = done.stdout.splitlines()
     rows = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:-1] for line in lines[2:5]}
     assert rows == {
-        "other": ["0", "0", "0", "0", "0", "-", "-"],
-        "teams/shop": ["5", "1", "1", "1", "2", "40.0%", "60.0%"],
-        "all": ["5", "1", "1", "1", "2", "40.0%", "60.0%"],
+        "other": ["0", "0", "0", "0", "0", "-", "-", "0", "-"],
+        "teams/shop": ["5", "1", "1", "1", "2", "40.0%", "60.0%", "1", "100.0%"],
+        "all": ["5", "1", "1", "1", "2", "40.0%", "60.0%", "1", "100.0%"],
     }
     assert any(line.startswith("other: ") and "manifest.json is missing" in line for line in lines)
     assert "teams/shop: 1 ... is not known here" in lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from dagster_models.dbt.project.manifest import Manifest
 from dagster_models.dbt.project.names import NodeNames
 from dagster_models.dbt.text.context import Seen
 from dagster_models.dbt.text.errors import NeedsWarehouse, NotImportable
+from dagster_models.dbt.text.graph import IndexedEntries
 from dagster_models.dbt.text.placeholders import Placeholders
 from dagster_models.dbt.text.renderer import Renderer
 from dagster_models.dbt.text.template import environment
@@ -232,3 +234,41 @@ def test_other_functions_of_modules_datetime_are_pythons(tmp_path: Path) -> None
     renderer = renderer_of(manifest_of(tmp_path, model))
     found = renderer.render(text, renderer.manifest.nodes[model["unique_id"]], False, seen)
     assert (found, seen.frozen) == ("2024-02-04 00:00:00 2024-02-03 0001-01-01", {})
+
+
+def test_the_graph_is_searched_as_jinja_searches_any_list(tmp_path: Path) -> None:
+    steps = [step(name, tags=["a"]) for name in ("one", "two")]
+    read = manifest_of(tmp_path, *steps, step("one", kind="seed"))
+    renderer, node = renderer_of(read), read.nodes["model.shop.one"]
+    nodes = [*read.given["nodes"].values()]
+    for chain in (
+        "selectattr('resource_type', 'equalto', 'model') | selectattr('name', '==', 'one')",
+        "selectattr('name', 'eq', 'one') | rejectattr('resource_type', 'equalto', 'seed')",
+        "selectattr('tags', 'equalto', ['a']) | selectattr('name', 'ne', none)",
+        "selectattr('nothing', 'equalto', 'model')",
+        "selectattr('config.materialized', 'equalto', 'seed')",
+        "selectattr('resource_type', 'equalto', 'model') | selectattr('name')",
+    ):
+        text = f"{{% set found = nodes | {chain} %}}"
+        text += "{{ found | map(attribute='unique_id') | join(' ') }}, then {{ found | list }}"
+        plain = environment().from_string(text).render(nodes=[*nodes])
+        ours = text.replace("nodes |", "graph.nodes.values() |")
+        assert renderer.render(ours, node, False, Seen()) == plain
+        assert plain.endswith(", then []")  # such a list is read once
+
+
+def test_searches_of_the_graph_look_at_each_node_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = manifest_of(tmp_path, *(step(f"m{at}") for at in range(50)))
+    renderer, lengths = renderer_of(read), list[int]()
+
+    def counted(self: IndexedEntries) -> Iterator[object]:
+        lengths.append(len(self))
+        return list.__iter__(self)
+
+    monkeypatch.setattr(IndexedEntries, "__iter__", counted)
+    text = "{{ graph.nodes.values() | selectattr('name', 'equalto', 'm%s') | list | length }}"
+    for at in range(3):
+        assert renderer.render(text % at, read.nodes["model.shop.m0"], False, Seen()) == "1"
+    assert lengths.count(50) == 1

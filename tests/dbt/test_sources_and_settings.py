@@ -15,6 +15,7 @@ from dagster_models.dbt.project.manifest import DbtRelation, Manifest
 from dagster_models.dbt.project.names import NodeNames
 from dagster_models.dbt.project.remarks import Weight
 from dagster_models.dbt.properties.beside_sql import BesideSql, DbtLookup, beside_sql
+from dagster_models.dbt.properties.configuration import header_of
 from dagster_models.dbt.properties.profiles import target_of
 from dbt_cases import Texts, dbt_test, manifest_of, step
 from project_cases import load, write_project
@@ -38,8 +39,10 @@ def source(name: str = "orders", **given: Any) -> dict[str, Any]:
 
 
 def beside(manifest: Manifest) -> BesideSql:
-    lookup = DbtLookup(manifest, NodeNames(manifest), ())
-    return beside_sql(manifest, lookup, Texts(), "duckdb", lambda _: ())
+    lookup, texts = DbtLookup(manifest, NodeNames(manifest), ()), Texts()
+    steps = (it for it in manifest.nodes.values() if it.kind in ("model", "snapshot"))
+    headers = {it.unique_id: header_of(it, manifest, texts, "duckdb") for it in steps}
+    return beside_sql(manifest, lookup, headers, texts, "duckdb", lambda _: ())
 
 
 def test_sources(tmp_path: Path) -> None:

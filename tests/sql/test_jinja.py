@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 import yaml
 
 from dagster_models.errors import ProjectError, SqlSyntaxError
+from dagster_models.sql import jinja
 from dagster_models.sql.jinja import jinja_in_literals, refuse_jinja
 from paths import DATA
 from project_cases import load, split_case, write_project
@@ -117,3 +119,38 @@ def test_a_hint_names_what_the_project_has(tmp_path: Path) -> None:
     ):
         assert hint in hints["models/main/left.sql"]
     assert hints["models/main/stg.sql"].startswith("Did you mean `seeds.raw_orders`?")
+
+
+COMMENTED = "select 1 as a /* " + "{{ ref('a') }} {# b #} {% if c %}\n" * 200 + "*/, '{{ d }}' as e"
+ODD = (
+    COMMENTED,
+    COMMENTED + " from {{ f }}",
+    "select '{{ a }}' as a, \"{{ b }}\" as b, `{{ c }}` as c {# d #}",
+    "select 1 -- {{ a }}\n, 2 # {{ b }}\n, 3 // {{ c }}\n, {{ d }}",
+    "select /* {{ a }} /* {{ b }} */ {{ c }} */ 1, {# {{ d }} #} 2",
+    "/* a */ {# b #} /* {# c #} */ select $$ {{ d }} $$, {% if e %} 1",
+    "select 'a {{ b",
+    "select 1 /* {{ a }}",
+)
+
+
+@pytest.mark.parametrize("dialect", ["duckdb", "snowflake", "bigquery", "mysql", "postgres"])
+@pytest.mark.parametrize("text", ODD)
+def test_it_begins_where_the_text_before_it_is_no_comment_and_no_literal(
+    text: str, dialect: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = jinja._first(text, dialect)
+    monkeypatch.setattr(jinja, "_inside", lambda *_: lambda _: False)
+    assert found == jinja._first(text, dialect)
+
+
+def test_a_template_in_a_comment_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenize, calls = jinja.SqlglotDialect.tokenize, list[str]()
+
+    def counted(self: Any, text: str) -> Any:
+        calls.append(text)
+        return tokenize(self, text)
+
+    monkeypatch.setattr(jinja.SqlglotDialect, "tokenize", counted)
+    assert jinja._first(COMMENTED, "duckdb") is None
+    assert len(calls) == 1

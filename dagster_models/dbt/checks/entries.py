@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from dagster_models.core.model import Key, Location
@@ -32,6 +32,17 @@ Entry = dict[str, Any]
 NameOf = Callable[[str], str]
 """unique_id -> the name in our SQL."""
 
+TestPackages = Mapping[str, Collection[str]]
+"""The name of a test -> the packages that have one for some adapter (``default__test_unique``)."""
+
+
+def test_packages(manifest: Manifest) -> TestPackages:
+    found: dict[str, set[str]] = {}
+    for macro in manifest.macros.values():
+        for at in re.finditer("__test_", macro.name):
+            found.setdefault(macro.name[at.end() :], set()).add(macro.package)
+    return found
+
 
 def word_of(test: GenericTest) -> str:
     """The word of docs/checks.md for a test; "" if there is none."""
@@ -50,12 +61,12 @@ def column_of(test: GenericTest) -> str | None:
 
 
 def entry_of(
-    node: DbtNode, owner: str, relation: NameOf, manifest: Manifest, *, nearly: bool = False
+    node: DbtNode, owner: str, relation: NameOf, packages: TestPackages, *, nearly: bool = False
 ) -> tuple[str, Entry] | None:
     """(kind, what it says) of the check under the column of the test, or under the model; None if
     no kind means the same, or *nearly* the same."""
     test = node.test
-    if test is None or not (word := word_of(test)) or not _is_original(node, test, manifest):
+    if test is None or not (word := word_of(test)) or not _is_original(node, test, packages):
         return None
     arguments = _arguments(node, test, owner, relation)
     kind = ALIASES[word].kind if word in ALIASES else word
@@ -70,16 +81,12 @@ def entry_of(
     return (word, entry) if _is_read(word, entry, column_of(test) or "") else None
 
 
-def _is_original(node: DbtNode, test: GenericTest, manifest: Manifest) -> bool:
+def _is_original(node: DbtNode, test: GenericTest, packages: TestPackages) -> bool:
     """Whether the test is that of its package, and not one of the project with the same name."""
     package = test.namespace or "dbt"
     if f"macro.{package}.test_{test.name}" not in node.depends_on_macros:
         return False
-    parts = f"__test_{test.name}"
-    return all(
-        macro.package == package or not macro.name.endswith(parts)
-        for macro in manifest.macros.values()
-    )
+    return all(it == package for it in packages.get(test.name, ()))
 
 
 def _arguments(node: DbtNode, test: GenericTest, owner: str, relation: NameOf) -> Entry | None:

@@ -12,7 +12,13 @@ from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from dagster_models.dbt.checks.entries import Entry, column_of, entry_of
+from dagster_models.dbt.checks.entries import (
+    Entry,
+    TestPackages,
+    column_of,
+    entry_of,
+    test_packages,
+)
 from dagster_models.dbt.checks.files import CheckFile, check_files, name_of_test
 from dagster_models.dbt.project.interfaces import Lookup, NotRendered, Rendering
 from dagster_models.dbt.project.manifest import (
@@ -92,7 +98,8 @@ class _Reads:
 
 def place_checks(manifest: Manifest, names: Lookup, rendering: Rendering) -> Checks:
     """All tests of a manifest but its unit tests. What has no place is remarked."""
-    placing = _Placing(manifest, names, rendering, _reads(manifest, names))
+    reads, packages = _reads(manifest, names), test_packages(manifest)
+    placing = _Placing(manifest, names, rendering, reads, packages)
     tests = [node for node in manifest.nodes.values() if node.kind == "test"]
     for node in sorted(tests, key=lambda it: (len(set(it.depends_on)), it.unique_id)):
         placing.place(node)
@@ -117,6 +124,7 @@ class _Placing:
     names: Lookup
     rendering: Rendering
     reads: _Reads
+    packages: TestPackages
     checks: Checks = field(default_factory=Checks)
     nodes: dict[int, DbtNode] = field(default_factory=dict)  #: the test of each entry, by id()
 
@@ -136,7 +144,7 @@ class _Placing:
             self._leave_out(node, "no model reads the file that it reads" if is_file else why)
             return
         may_declare = (at == owner or self._moves(owner, read, at)) and not self._is_inside(owner)
-        found = entry_of(node, owner, self.names.name, self.manifest) if may_declare else None
+        found = entry_of(node, owner, self.names.name, self.packages) if may_declare else None
         if found is None and (sql := self._sql(node)) is not None:
             files = list(check_files(node, self.names.name(at), sql))
             self.checks.files += files
@@ -170,6 +178,8 @@ class _Placing:
     def _latest(self, read: set[str]) -> str | None:
         """The one of these that is built after the most of the others."""
         models = sorted(read & self.reads.edges.keys())
+        if len(models) == 1:  # of most tests
+            return models[0]
         return max(models, key=lambda it: len(self.reads.above(it) & read), default=None)
 
     def _is_inside(self, owner: str) -> bool:
@@ -178,16 +188,20 @@ class _Placing:
 
     def _runs_with(self, owner: str, read: set[str]) -> str | None:
         """The model or source whose check it is to be; None if there is none."""
-        choices = [owner, *filter(None, [self._latest(read)]), *sorted(read)]
-        if self._is_inside(owner):
-            readers = (it for it in self.reads.built if owner in self.reads.above(it))
-            choices += sorted(readers, key=lambda it: (len(self.reads.above(it)), it))
-        for choice in choices:
+        for choice in self._choices(owner, read):
             if self._is_inside(choice) or self.reads.closes_circle(choice, read):
                 continue
             if choice in self.reads.edges or not read & self.reads.built:
                 return choice
         return None
+
+    def _choices(self, owner: str, read: set[str]) -> Iterator[str]:
+        yield owner
+        yield from filter(None, [self._latest(read)])
+        yield from sorted(read)
+        if self._is_inside(owner):
+            readers = (it for it in self.reads.built if owner in self.reads.above(it))
+            yield from sorted(readers, key=lambda it: (len(self.reads.above(it)), it))
 
     def _moves(self, owner: str, read: set[str], at: str) -> bool:
         """Whether a check in the header of *owner* runs with *at* by our own rule."""
@@ -218,7 +232,7 @@ class _Placing:
 
     def _nearly(self, node: DbtNode, owner: str) -> tuple[str, Entry] | None:
         """A check that differs from dbt's in a rare case, where its query cannot be had."""
-        found = entry_of(node, owner, self.names.name, self.manifest, nearly=True)
+        found = entry_of(node, owner, self.names.name, self.packages, nearly=True)
         if found is not None:
             what = f"the test {node.name} is `{found[0]}`, which differs: {ALIASES[found[0]].note}"
             self.checks.remarks[-1] = Remark(node.unique_id, what, Weight.DIFFERS)

@@ -4,7 +4,7 @@ configuration, tests, seeds, sources, unit tests, variables and targets."""
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,7 @@ from dagster_models.dbt.project.interfaces import Lookup, Rendering
 from dagster_models.dbt.project.manifest import DbtNode, Manifest
 from dagster_models.dbt.project.names import NodeNames
 from dagster_models.dbt.project.remarks import Remark, Weight
-from dagster_models.dbt.properties.configuration import (
-    columns_of,
-    header_of,
-    relation_keys,
-    remark_unread,
-)
+from dagster_models.dbt.properties.configuration import columns_of, relation_keys, remark_unread
 from dagster_models.dbt.properties.exposures import exposures_module
 from dagster_models.dbt.properties.header import ImportedHeader
 from dagster_models.dbt.properties.profiles import target_of
@@ -75,6 +70,7 @@ class BesideSql:
 class _Described:
     manifest: Manifest
     lookup: Lookup
+    headers: Mapping[str, ImportedHeader]
     rendering: Rendering
     dialect: str
     checks: Checks
@@ -83,16 +79,18 @@ class _Described:
 def beside_sql(
     manifest: Manifest,
     lookup: Lookup,
+    headers: Mapping[str, ImportedHeader],
     rendering: Rendering,
     dialect: str,
     variables: Callable[[str], Collection[str]],
     profiles: Path | None = None,
     into: Path | None = None,
 ) -> BesideSql:
-    """*variables*: those that the SQL of a model asks for, by its unique_id. *profiles*: the
-    profiles.yml, by default that in the project's folder. *into*: see ``target_of``."""
+    """*headers*: those of models and snapshots, by unique_id, without their checks. *variables*:
+    those that the SQL of a model asks for, by its unique_id. *profiles*: the profiles.yml, by
+    default that in the project's folder. *into*: see ``target_of``."""
     checks = place_checks(manifest, lookup, rendering)
-    reading = _Described(manifest, lookup, rendering, dialect, checks)
+    reading = _Described(manifest, lookup, headers, rendering, dialect, checks)
     found = BesideSql(checks=checks.files, check_names=checks.names)
     for node in manifest.nodes.values():
         if node.kind in ("model", "snapshot"):
@@ -123,9 +121,9 @@ def _of_other_databases(manifest: Manifest, database: str | None) -> Iterator[Re
 def _model(node: DbtNode, reading: _Described, found: BesideSql) -> None:
     manifest, checks = reading.manifest, reading.checks.declared
     found.remarks += add_constraints(node, checks, manifest, reading.lookup)
-    header = header_of(node, manifest, reading.rendering, reading.dialect)
-    header.values = _with_checks(header.values, checks.get(node.unique_id))
-    found.headers[node.unique_id] = header
+    header = reading.headers[node.unique_id]
+    values = _with_checks(header.values, checks.get(node.unique_id))
+    found.headers[node.unique_id] = replace(header, values=values)
     found.partitions |= header.partitions
     found.remarks += header.remarks
 

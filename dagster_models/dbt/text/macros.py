@@ -93,21 +93,25 @@ class Macros:
         return self.internals if name == "dbt" else self.packages.get(name, {})
 
     def _callable(self, macro: DbtMacro) -> Callable[..., Any]:
+        unique_id, text, name = macro.unique_id, macro.text, MACRO + macro.name
+
         def call(*arguments: Any, **named: Any) -> Any:
-            self.called.add(macro.unique_id)
-            module = self._modules.get(macro.text)  # a text may be a file of several macros
+            self.called.add(unique_id)
+            module = self._modules.get(text)  # a text may be a file of several macros
             if module is None:
-                template = self._templates.get(macro.text)
-                if template is None:
-                    template = self._templates[macro.text] = compiled(macro.text, macro.path)
-                module = template.make_module(self.context, shared=True)  # type: ignore[arg-type]
-                self._modules[macro.text] = module
+                module = self._modules[text] = self._module(macro)
             try:
-                return getattr(module, MACRO + macro.name)(*arguments, **named)
+                return getattr(module, name)(*arguments, **named)
             except Return as returned:
                 return returned.value
 
         return call
+
+    def _module(self, macro: DbtMacro) -> Any:
+        template = self._templates.get(macro.text)
+        if template is None:
+            template = self._templates[macro.text] = compiled(macro.text, macro.path)
+        return template.make_module(self.context, shared=True)  # type: ignore[arg-type]
 
 
 class Namespace(dict[str, Any]):

@@ -67,13 +67,11 @@ def _python(node: DbtNode, renderer: Renderer) -> ModelText:
 
 def _source(node: DbtNode, renderer: Renderer, why: str) -> ModelText:
     seen = Seen()
-    text = source_text(node, renderer, seen)
-    dialect = renderer.placeholders.dialect
-    # The template engine has the last word: comments and white space may have swallowed something.
-    written = renderer.readings(node.raw_code, node, Seen())
-    later, full = map(renderer.placeholders.without_variables, written)
-    plain = renderer.placeholders.without_variables(text)
-    if not reads_as(plain, later, full, dialect):
+    text, later, full = source_text(node, renderer, seen)
+    if renderer.overridden:  # the project's own `ref` and its like may ask anything
+        later, full = renderer.readings(node.raw_code, node, Seen())
+    plain, later, full = map(renderer.placeholders.without_variables, (text, later, full))
+    if not reads_as(plain, later, full, renderer.placeholders.dialect):
         raise NotPlain("Jinja within a comment or a literal")
     return _finished(node, renderer, text, Way.SOURCE, why, seen)
 

@@ -9,7 +9,7 @@ within a literal or a longer name it is again what dbt writes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from dagster_models.dbt.project.interfaces import RelationNames
 from dagster_models.dbt.project.manifest import DbtRelation, Manifest
 from dagster_models.dbt.text.errors import NotImportable
+from dagster_models.dbt.text.own_ctes import read_in_own_cte
 from dagster_models.dbt.text.written_relations import (
     PART,
     Relations,
@@ -24,6 +25,7 @@ from dagster_models.dbt.text.written_relations import (
     written_relations,
 )
 from dagster_models.errors import SqlSyntaxError
+from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.literals import Layout, layout, needs_quotes
 from dagster_models.sql.parse import parse_sql
 
@@ -168,7 +170,7 @@ class _Naming:
             for it in placeholders.relations_in(self.text)
             if names.is_unique(it) and names.key_of(it).name.lower() in self.ctes
         }
-        if not asked:
+        if not asked or self._read_in_own_ctes(asked):
             return set()
         pieces: list[str] = []
         places: list[tuple[int, str]] = []
@@ -188,10 +190,27 @@ class _Naming:
             comments = layout(text, self.dialect).comments
         except (SqlSyntaxError, ValueError):
             return asked
-        inside = [it for it in places if any(c.start <= it[0] < c.stop for c in comments)]
+        inside = [it for it in places if _is_within(it[0], comments)]
         return {
             it for at, it in places if it in asked and at not in read and (at, it) not in inside
         }
+
+    def _read_in_own_ctes(self, asked: Collection[str]) -> bool:
+        """Whether each of these relations is read in no place but in the CTE that has its name."""
+        of = layout(self.text, self.dialect)
+        index = {it.start: at for at, it in enumerate(of.words)}
+        ends = {it.stop: at + 1 for at, it in enumerate(of.words)}
+        places: dict[int, tuple[int, str]] = {}
+        for found in _WHOLE.finditer(self.text):
+            unique_id = self.placeholders.ids[_number(found)]
+            if unique_id not in asked or _is_within(found.start(), of.comments):
+                continue
+            if found.start() not in index or found.end() not in ends:
+                return False
+            name = self.placeholders.names.key_of(unique_id).name
+            places[index[found.start()]] = ends[found.end()], name
+        words = of.said(self.text)
+        return len(read_in_own_cte(words, dialect_of(self.dialect), places)) == len(places)
 
     def _name(self, unique_id: str) -> str:
         key = self.placeholders.names.key_of(unique_id)
@@ -275,6 +294,10 @@ def _stretches(of: Layout, length: int) -> Iterator[tuple[slice, bool]]:
         yield place, literal
         done = place.stop
     yield slice(done, length), False
+
+
+def _is_within(place: int, comments: Sequence[slice]) -> bool:
+    return any(it.start <= place < it.stop for it in comments)
 
 
 def _number(found: re.Match[str]) -> int:

@@ -26,6 +26,7 @@ from dagster_models.dbt.text.context import (
     static_context,
 )
 from dagster_models.dbt.text.errors import NeedsWarehouse, NotImportable
+from dagster_models.dbt.text.graph import GraphPart
 from dagster_models.dbt.text.macros import Macros, Namespace, Return
 from dagster_models.dbt.text.placeholders import Placeholders
 from dagster_models.dbt.text.relations import (
@@ -35,7 +36,12 @@ from dagster_models.dbt.text.relations import (
     RelationObject,
     relation_object,
 )
-from dagster_models.dbt.text.template import environment, expression, template
+from dagster_models.dbt.text.template import (
+    compiled_expression,
+    environment,
+    expression,
+    template,
+)
 from dagster_models.dbt.text.variables import VarFunction
 
 T = TypeVar("T")
@@ -67,7 +73,7 @@ class Renderer:
             *("ref", "source", "var", "config", "this", "env_var", "is_incremental", "target")
         }
         self._graph = {
-            key: self.manifest.given.get(key) or {}
+            key: GraphPart(self.manifest.given.get(key) or {})
             for key in ("nodes", "sources", "exposures", "metrics", "groups", "semantic_models")
         }
 
@@ -88,8 +94,7 @@ class Renderer:
     def value(self, text: str, node: DbtNode, incremental: bool, seen: Seen) -> Any:
         """The value of an expression. Raises NotImportable."""
         context = self.context(node, incremental, seen)
-        made = environment().compile_expression(text, undefined_to_none=False)
-        return self.guarded(lambda: made(**context))
+        return self.guarded(lambda: compiled_expression(text)(**context))
 
     def called(self, name: str, arguments: Sequence[Any], node: DbtNode, seen: Seen) -> Any:
         """The value of an expression that is a call with constants, which need not be compiled.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jinja2 import TemplateSyntaxError, nodes
 
@@ -23,11 +23,28 @@ from dagster_models.dbt.text.template import Part, expression, names_in, parts
 _NAMES = frozenset(
     {"ref", "source", "this", "var", "env_var", "target", "run_started_at", "invocation_id"}
 )
-_IF = re.compile(r"if\s+(not\s+)?\(?\s*is_incremental\(\s*\)\s*\)?")
+_IF = re.compile(r"if\s+(not\b\s*)?(\(\s*)?is_incremental\(\s*\)(?(2)\s*\))")
 
 
 class NotPlain(Exception):
     """A text computes, so it has to be rendered. The reason is what does."""
+
+
+class SourceText(NamedTuple):
+    """A text in our words, and what Jinja makes of the template: in a later build (``later``), and
+    in a build in full (``full``). All three have placeholders for relations and variables."""
+
+    ours: str
+    later: str
+    full: str
+
+
+def _joined(pieces: list[SourceText]) -> SourceText:
+    return SourceText(*map("".join, zip(*pieces, strict=True))) if pieces else _same("")
+
+
+def _same(text: str) -> SourceText:
+    return SourceText(text, text, text)
 
 
 @dataclass
@@ -35,16 +52,18 @@ class _OpenCondition:
     """An `if is_incremental()` that has not ended yet."""
 
     negated: bool
-    branches: list[list[str]] = field(default_factory=lambda: [[]])
+    branches: list[list[SourceText]] = field(default_factory=lambda: [[]])
 
-    def written(self) -> str:
-        texts = ["".join(it) for it in self.branches]
-        mine, other = (texts[0], texts[1] if len(texts) > 1 else "")
-        return region(other, mine) if self.negated else region(mine, other)
+    def closed(self) -> SourceText:
+        mine, other = (_joined(it) for it in (*self.branches, [])[:2])
+        if self.negated:
+            mine, other = other, mine
+        return SourceText(region(mine.ours, other.ours), mine.later, other.full)
 
 
-def source_text(node: DbtNode, renderer: Renderer, seen: Seen) -> str:
-    """The text, with placeholders for relations and variables. Raises NotPlain, NotImportable."""
+def source_text(node: DbtNode, renderer: Renderer, seen: Seen) -> SourceText:
+    """The text, with placeholders for relations and variables. The parts are those of Jinja's own
+    lexer, so its engine need not be asked what it makes of them. Raises NotPlain, NotImportable."""
     if re.search(r"\{%-?\s*raw\b", node.raw_code):
         raise NotPlain("raw")
     try:
@@ -65,7 +84,7 @@ def with_variable_placeholders(node: DbtNode, renderer: Renderer) -> str:
         if call is None or call.name != "var" or not call.constants:
             return found[0]
         try:
-            value = renderer.value(found[1].strip(), node, False, Seen())
+            value = _value(found[1].strip(), call, node, renderer, Seen())
         except NotImportable:
             return found[0]
         return renderer.placeholders.variable(str(call.constants[0]), value)
@@ -82,29 +101,29 @@ class _Writing:
     node: DbtNode
     renderer: Renderer
     seen: Seen
-    out: list[str] = field(default_factory=list)
+    out: list[SourceText] = field(default_factory=list)
     open: _OpenCondition | None = None
 
-    def text(self, found: list[Part]) -> str:
+    def text(self, found: list[Part]) -> SourceText:
         for index, part in enumerate(found):
             if part.kind == "data":
-                self._add(part.text)
+                self._add(_same(part.text))
             elif part.kind == "comment":
-                self._add(_comment(part.text))
+                self._add(SourceText(_comment(part.text), "", ""))
             elif part.kind == "variable":
                 self._variable(part.text, found, index)
             else:
                 self._block(part.text)
         if self.open is not None:
             raise NotPlain("if is_incremental() without an end")
-        return "".join(self.out)
+        return _joined(self.out)
 
-    def _add(self, text: str) -> None:
-        if self.open is None and self.out and self.out[-1] == _CONFIG:
+    def _add(self, text: SourceText) -> None:
+        if self.open is None and self.out and self.out[-1] is _CONFIG:
             self.out.pop()
-            before = self.out[-1] if self.out else "\n"
+            before = self.out[-1].ours if self.out else "\n"
             if before.rpartition("\n")[2].strip() == "":  # it has a line of its own
-                text = re.sub(r"\A[ \t]*\n", "", text)
+                text = text._replace(ours=re.sub(r"\A[ \t]*\n", "", text.ours))
         (self.out if self.open is None else self.open.branches[-1]).append(text)
 
     def _variable(self, text: str, found: list[Part], index: int) -> None:
@@ -117,22 +136,21 @@ class _Writing:
                 raise NotPlain("config() within a condition")
             self.out.append(_CONFIG)
             if index + 1 == len(found) or found[index + 1].kind != "data":
-                self._add("")
+                self._add(_same(""))
             return
         names = set(names_in(tree))
         if bad := names - _NAMES:
             raise NotPlain(f"{sorted(bad)[0]}()" if call else _shown(text))
         if isinstance(tree, nodes.Name) and tree.name == "this":
-            self._add(self.renderer.placeholders.written(self.node.unique_id))
+            written = self.renderer.placeholders.written(self.node.unique_id)
+            rendered = str(self.renderer.context(self.node, False, self.seen)["this"])
+            self._add(SourceText(written, rendered, rendered))
             return
-        if call and call.is_plain:
-            value = self.renderer.called(call.name, call.constants, self.node, self.seen)
-        else:
-            value = self.renderer.value(text, self.node, False, self.seen)
+        value = _value(text, call, self.node, self.renderer, self.seen)
         if call and call.name == "var" and call.constants:
-            self._add(self.renderer.placeholders.variable(str(call.constants[0]), value))
+            self._add(_same(self.renderer.placeholders.variable(str(call.constants[0]), value)))
         else:
-            self._add(str(value))
+            self._add(_same(str(value)))
 
     def _block(self, text: str) -> None:
         text = " ".join(text.split())
@@ -141,19 +159,19 @@ class _Writing:
                 raise NotPlain("nested conditions")
             if self.node.materialized != "incremental":
                 raise NotPlain("is_incremental() in a model that is not incremental")
-            self._add("")
+            self._add(_same(""))
             self.open = _OpenCondition(negated=bool(found[1]))
         elif text == "else" and self.open is not None and len(self.open.branches) == 1:
             self.open.branches.append([])
         elif text == "endif" and self.open is not None:
             done, self.open = self.open, None
-            self._add(done.written())
+            self._add(done.closed())
         else:
             raise NotPlain(f"`{text.split(' ')[0]}`")
 
 
 #: Stands for config() until it is known what is behind it.
-_CONFIG = "\0config"
+_CONFIG = SourceText("", "", "")
 
 
 class _Call(NamedTuple):
@@ -174,6 +192,13 @@ def _called(tree: nodes.Expr) -> _Call | None:
         return _Call(tree.node.name, (), False)
     named = tree.kwargs or tree.dyn_args is not None or tree.dyn_kwargs is not None
     return _Call(tree.node.name, constants, not named)
+
+
+def _value(text: str, call: _Call | None, node: DbtNode, renderer: Renderer, seen: Seen) -> Any:
+    """The value of an expression, which is this call or none. Raises NotImportable."""
+    if call is not None and call.is_plain:
+        return renderer.called(call.name, call.constants, node, seen)
+    return renderer.value(text, node, False, seen)
 
 
 def _comment(text: str) -> str:

@@ -7,20 +7,21 @@ reads it. https://docs.getdbt.com/reference/dbt-jinja-functions
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from types import FunctionType
+from types import BuiltinMethodType, FunctionType
 from typing import Any, NoReturn
 
 from jinja2 import Template, TemplateSyntaxError, nodes, pass_context
-from jinja2.environment import Environment
+from jinja2.environment import Environment, TemplateExpression
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 
 from dagster_models.dbt.text.errors import NotImportable
+from dagster_models.dbt.text.graph import ChosenEntries, entries_of
 
 #: Before the name of each macro in its module: Jinja does not export names with an underscore.
 MACRO = "dbt_macro__"
@@ -70,15 +71,22 @@ class _MacroParser(Parser):
             self.stream.expect("rbracket")
 
 
+#: The attributes of plain values that a text may have as they are. The sandbox gives those of
+#: `str.format` something around them.
+_OF_PLAIN: Mapping[type, frozenset[str]] = {
+    of: frozenset(it for it in dir(of) if it[0] != "_" and not it.startswith("format"))
+    for of in (str, dict, list)
+}
 _OF_DICTS = frozenset(dir(dict))
 
 
 class _Environment(SandboxedEnvironment):
-    """Texts of dbt call macros by the million, so a plain function is called without the questions
-    whose answers are those of its attributes, as it has none."""
+    """Texts of dbt call macros by the million, so a plain function, or a method of a plain value,
+    is called without the questions whose answers are those of its attributes, as it has none."""
 
     def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:
-        if type(__obj) is not FunctionType or __obj.__dict__:
+        kind = type(__obj)
+        if kind is not BuiltinMethodType and (kind is not FunctionType or __obj.__dict__):
             return super().call(__context, __obj, *args, **kwargs)
         kwargs.pop("_block_vars", None)
         kwargs.pop("_loop_vars", None)
@@ -88,8 +96,10 @@ class _Environment(SandboxedEnvironment):
             return __self.undefined("value was undefined because a callable raised StopIteration")
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """An item of a dict is found without asking it for an attribute of that name before, if it
-        has none."""
+        """A method of a text, a dict or a list is safe. An item of a dict is found without asking
+        it for an attribute of that name before, if it has none."""
+        if attribute in _OF_PLAIN.get(type(obj), ()):
+            return getattr(obj, attribute)
         if type(obj) is dict and attribute not in _OF_DICTS and attribute in obj:
             return obj[attribute]
         return super().getattr(obj, attribute)
@@ -132,13 +142,19 @@ def environment() -> Environment:
 
 def _by_attribute(stock: Callable[..., Any], wanted: bool) -> Callable[..., Any]:
     """Jinja's ``selectattr`` or ``rejectattr``, which compares the attribute itself where it is
-    compared with a value. Macros search the graph of all nodes by it, in the hook of each model."""
+    compared with a value. Macros search the graph of all nodes by it, in the hook of each model, so
+    that the graph has an index."""
 
     @pass_context
     def select(context: Context, value: Any, *arguments: Any, **named: Any) -> Any:
         if named or len(arguments) != 3 or not value or not _is_comparison(*arguments[:2]):
             return stock(context, value, *arguments, **named)
         (name, test, other), environment = arguments, context.environment
+        if wanted and test in _EQUAL and (entries := entries_of(value)) is not None:
+            chosen = entries.where(name, other)
+            if chosen is not None:
+                return ChosenEntries(chosen)
+            value = entries
         compare: Any = environment.tests[test]
         item_of = environment.getitem
         return (
@@ -153,11 +169,14 @@ def _by_attribute(stock: Callable[..., Any], wanted: bool) -> Callable[..., Any]
     return select
 
 
+_EQUAL = frozenset({"equalto", "eq", "=="})
+
+
 def _is_comparison(name: object, test: object) -> bool:
     """Whether it is one attribute that is compared: `a.b` is an attribute of an attribute, and `0`
     a place in a list."""
     plain = isinstance(name, str) and "." not in name and not name.isdigit()
-    return plain and isinstance(test, str) and test in ("equalto", "eq", "==", "ne", "!=")
+    return plain and isinstance(test, str) and test in {*_EQUAL, "ne", "!="}
 
 
 @lru_cache(maxsize=64)
@@ -238,9 +257,12 @@ def parts(text: str) -> list[Part]:
             inside.append(value)
         elif token == "data":
             found.append(Part("data", value))
+    if inside is not None:
+        raise TemplateSyntaxError("a tag is not closed", text.count("\n") + 1)
     return found
 
 
+@lru_cache(maxsize=4096)  # texts say `{{ ref('orders') }}` again and again
 def expression(text: str) -> nodes.Expr | None:
     """The expression that stands in `{{ }}`; None for more than one, or none."""
     try:
@@ -250,6 +272,12 @@ def expression(text: str) -> nodes.Expr | None:
     if len(body) != 1 or not isinstance(body[0], nodes.Output) or len(body[0].nodes) != 1:
         return None
     return body[0].nodes[0]
+
+
+@lru_cache(maxsize=256)
+def compiled_expression(text: str) -> TemplateExpression:
+    """What returns the value of an expression in a context."""
+    return environment().compile_expression(text, undefined_to_none=False)
 
 
 def names_in(node: nodes.Node) -> Iterator[str]:

@@ -14,16 +14,19 @@ from dagster_models.sql.parse import parse_sql
 PART = r"""(?:"[^"\n]+"|`[^`\n]+`|\[[^\]\n]+\]|[^\W\d]\w*)"""
 _NAME = re.compile(rf"""(?<![\w"`.\]])(?:{PART}\s*\.\s*){{1,2}}{PART}(?![\w"`])(?!\s*[.(])""")
 
-#: (schema, identifier), in lower case -> the unique_id and the database of each such relation.
-Relations = Mapping[tuple[str, str], Sequence[tuple[str, str | None]]]
+_CLOSES = '"`]'
+
+#: Identifier -> schema, both in lower case -> the unique_id and the database of each such relation.
+Relations = Mapping[str, Mapping[str, Sequence[tuple[str, str | None]]]]
 
 
 def relations_by_name(manifest: Manifest) -> Relations:
-    found: dict[tuple[str, str], list[tuple[str, str | None]]] = {}
+    found: dict[str, dict[str, list[tuple[str, str | None]]]] = {}
     for node in manifest.nodes.values():
         if node.has_relation:
+            schema, identifier = node.relation.folded
             of = (node.unique_id, node.relation.database)
-            found.setdefault(node.relation.folded, []).append(of)
+            found.setdefault(identifier, {}).setdefault(schema, []).append(of)
     return found
 
 
@@ -47,10 +50,13 @@ def written_relations(
 
 
 def _meant(name: str, relations: Relations) -> str:
+    plain = name[-1] not in _CLOSES  # as are nearly all that are columns of a table
+    if plain and name.rpartition(".")[2].strip().lower() not in relations:
+        return ""
     *database, schema, identifier = [it.strip('"`[]').lower() for it in re.findall(PART, name)]
     found = [
         unique_id
-        for unique_id, of in relations.get((schema, identifier), ())
+        for unique_id, of in relations.get(identifier, {}).get(schema, ())
         if not database or of is None or of.lower() == database[0]
     ]
     return found[0] if len(found) == 1 else ""
