@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,14 @@ models:
 @pytest.fixture
 def shop(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A dbt project with its manifest, and a database which has a table of somebody else."""
+    return shop_of(FILES, system, tmp_path, monkeypatch)
+
+
+def shop_of(
+    files: Mapping[str, str], system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     folder = tmp_path / "shop"
-    write_shop(folder, dbt_profile(system, "public"), monkeypatch, FILES)
+    write_shop(folder, dbt_profile(system, "public"), monkeypatch, files)
     program = tmp_path / "dbt"
     program.write_text(f'#!/bin/sh\nexec {PYTHON} -m dbt.cli.main "$@"\n')
     program.chmod(0o755)
@@ -78,6 +85,29 @@ def shop(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     call = [str(program), "parse", "--profiles-dir", "."]
     subprocess.run(call, cwd=folder, capture_output=True, check=True)
     return folder
+
+
+#: dbt-duckdb's own words of a merge that are imported.
+MERGES = {
+    "using": "merge_on_using_columns=['id']",
+    "using_before_key": "unique_key='a', merge_on_using_columns=['id', 'n']",
+    "by_name": "unique_key='id', merge_clauses={'when_matched': [{'action': 'update',"
+    " 'mode': 'by_name'}], 'when_not_matched': [{'action': 'insert', 'mode': 'by_name'}]}",
+    "include": "unique_key='id', merge_clauses={'when_matched': [{'action': 'update',"
+    " 'mode': 'explicit', 'update': {'include': ['a']}}]}",
+    "exclude": "unique_key='id', merge_clauses={'when_matched': [{'action': 'update',"
+    " 'mode': 'explicit', 'update': {'exclude': ['a']}}]}",
+    "all_columns": "unique_key='id', merge_clauses={'when_matched': [{'action': 'update',"
+    " 'mode': 'explicit'}]}",
+    "nothing": "unique_key='id', merge_clauses={'when_matched': [{'action': 'do_nothing'}]}",
+    "of_target": "unique_key='id', merge_clauses={'when_not_matched': [{'action': 'insert',"
+    " 'mode': 'by_name', 'by': 'target'}]}",
+    "returning": "unique_key='id', merge_returning_columns=['id']",
+}
+MERGED = """{{{{ config(materialized='incremental', incremental_strategy='merge', {}) }}}}
+{{% if is_incremental() %}} select 1 as id, 'x' as a, 10 as n union all select 4, 'd', 40
+{{% else %}} select 1 as id, 'a' as a, 1 as n union all select 2, 'b', 2 {{% endif %}}
+"""
 
 
 def state(folder: Path, system: System) -> dict[str, Any]:
@@ -100,6 +130,22 @@ def verified(shop: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[
     assert printed.out, printed.err
     found: dict[str, Any] = json.loads(printed.out)["verification"]
     return code, found
+
+
+@pytest.mark.parametrize("system", ["duckdb"], indirect=True)
+def test_the_merges_of_dbt_duckdb_that_are_imported_write_the_same(
+    system: System,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both sides build all twice."""
+    files = {f"models/{name}.sql": MERGED.format(config) for name, config in MERGES.items()}
+    files["dbt_project.yml"] = FILES["dbt_project.yml"]
+    code, found = verified(shop_of(files, system, tmp_path, monkeypatch), capsys)
+    assert code == 0, found
+    states = {it["unique_id"].rpartition(".")[2]: it["state"] for it in found["relations"]}
+    assert states == dict.fromkeys(MERGES, "equal")
 
 
 @pytest.mark.parametrize("system", ["duckdb", "postgres"], indirect=True)
