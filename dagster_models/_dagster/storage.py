@@ -38,7 +38,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -49,7 +49,6 @@ from dagster import (
     EventLogRecord,
     Field,
     StringSource,
-    deserialize_value,
 )
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
     INDEX_SHARD_NAME,
@@ -62,6 +61,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
 from dagster_models._dagster import event_rows
+from dagster_models._dagster.known_records import known_records
 from dagster_models._dagster.shards import Shards
 from dagster_models.errors import DagsterModelsError
 
@@ -208,7 +208,8 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         found: dict[AssetKey, EventLogRecord | None] = {}
         for row in raw_asset_rows:
             key = AssetKey.from_db_string(row["asset_key"])
-            record = None if row["asset_details"] else _record_of(row["last_materialization"])
+            text = None if row["asset_details"] else row["last_materialization"]
+            record = known_records.record_of(text)
             if key is None or record is None:
                 return SqliteEventLogStorage._get_latest_materialization_records(
                     self, raw_asset_rows
@@ -287,13 +288,6 @@ def _remembered(shards: Shards, fact: str, ask: Callable[[], bool]) -> bool:
     if fact not in facts and ask():
         facts.add(fact)
     return fact in facts
-
-
-@lru_cache(maxsize=256)
-def _record_of(text: str | None) -> EventLogRecord | None:
-    """The record that an asset's row holds as *text*; None if the text is something else."""
-    record = deserialize_value(text) if text else None
-    return record if isinstance(record, EventLogRecord) else None
 
 
 def _default_folder() -> str:

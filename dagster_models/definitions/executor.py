@@ -24,6 +24,7 @@ from dagster import (
 from dagster_models._dagster.event_log import has_stock_event_log, open_event_log
 from dagster_models._dagster.events import engine_event
 from dagster_models._dagster.logs import quiet_console
+from dagster_models._dagster.resources import make_resource_classes_once
 from dagster_models._dagster.runs import configured_resources, execute_with
 from dagster_models._dagster.types import (
     ExecutionPlan,
@@ -134,6 +135,7 @@ class ModelsExecutor(Executor):
 
         def loop(job_context: PlanExecutionContext, plan: ExecutionPlan) -> Iterator[DagsterEvent]:
             quiet_console(job_context)
+            make_resource_classes_once(job_context)
             try:
                 _refuse_other_warehouses(job_context, plan)
                 run = Run(
