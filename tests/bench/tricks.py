@@ -91,6 +91,27 @@ TRICKS = (
         "del Storage._get_latest_materialization_records\n",
     ),
     Trick(
+        "records of what was just stored",
+        "run",
+        "from dagster_models._dagster.known_records import KnownRecords\n"
+        "KnownRecords.remember = lambda self, text, record: None\n",
+    ),
+    Trick(
+        "classes of resources made once",
+        "run",
+        "import dagster_models.definitions.executor as executor\n"
+        "executor.make_resource_classes_once = lambda context: None\n",
+    ),
+    Trick(
+        "no copies of records for a silent console",
+        "run",
+        "import dagster_models.definitions.executor as executor\n"
+        "def quiet_console(context):\n"
+        "    for console in context.log._dagster_handler._loggers:\n"
+        "        console.disabled = True\n"
+        "executor.quiet_console = quiet_console\n",
+    ),
+    Trick(
         "remembered facts about tables",
         "run",
         "from dagster_models._dagster.storage import PooledSqliteEventLogStorage as Storage\n"
