@@ -336,7 +336,7 @@ class _StatementWalk:
                 self.found.temporary.append(self.fold(table.this))
 
     def result(self) -> FoundNames:
-        found = self.found
+        found, every = self.found, [*self.found.tables]
         if self.dialect.array_paths:
             paths = [table for table in found.tables if is_array_path(table)]
             found.tables = [table for table in found.tables if table not in paths]
@@ -344,25 +344,24 @@ class _StatementWalk:
                 paths = [table for table in (*paths, *self.unnested) if may_be_table(table)]
                 found.tables += [replace(table, certain=False) for table in paths]
         for table in self.lists:
-            known = table.scope.chain()
-            if not any(table.parts[0] in (s.names | s.aliases) for s in known):
+            if not any(table.parts[0] in (s.names | s.aliases) for s in table.scope.chain()):
                 self.add(table)
         for given, scope in self.functions:
             self.suspect(given, scope)
         found.clashing.update(name for scope in self.scopes for name in clashing(scope))
         for identifiers, scope in self.columns:
             parts = tuple(self.alias(identifier) for identifier in identifiers)
-            named = qualifier(identifiers, parts, scope)
-            if named is not None:
+            if (named := qualifier(identifiers, parts, scope)) is not None:
                 found.qualifiers.append(named)
                 if is_captured(named.table, scope):
                     found.clashing.add(named.table)
         if found.clashing:  # their aliases are their whole names, not their bare ones
             for identifier, scope in self.bare:
                 name = self.alias(identifier)
-                owner = table_called(name, scope)
-                if owner is not None and owner in found.clashing:
+                if (owner := table_called(name, scope)) is not None and owner in found.clashing:
                     found.qualifiers.append(FoundQualifier((identifier,), (name,), owner))
+        for table in (*every, *found.tables):  # each refers to its scope, and nobody else does
+            table.scope.tables.clear()
         return found
 
 

@@ -52,7 +52,7 @@ def a_load() -> Iterator[None]:
         atexit.register(_collect_for_the_last_time)
     with rare_collections():
         yield
-    gc.freeze()
+        gc.freeze()  # with the usual thresholds, the collector would go through all of it at once
     _frozen = True
 
 

@@ -244,6 +244,7 @@ def test_assets_are_what_the_decorator_makes(
             of_asset = [made.keys_by_input_name, made.keys_by_output_name, list(made.specs)]
             if made.is_executable:
                 of_asset += [made.check_specs_by_output_name, made.op.retry_policy, made.op.pool]
+                of_asset += [made.op.is_from_decorator(), made.op.positional_inputs]
             told[tuple(made.keys)] = of_asset
         return job.get_job_snapshot(), told
 

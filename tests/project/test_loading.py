@@ -16,7 +16,7 @@ import pytest
 from dagster_models.compilation.checks.task import check_task
 from dagster_models.compilation.sql_text import compile_step, compile_text
 from dagster_models.core.model import Key, Project
-from dagster_models.core.traced import TraceRequest
+from dagster_models.core.traced import Schema, TraceRequest, Upstream
 from dagster_models.errors import ProjectError
 from dagster_models.project.loading import parser_pool, parser_process, sql_reader
 from dagster_models.project.loading.cache import read_entries, write_entries
@@ -197,6 +197,20 @@ def test_the_collector_is_left_as_it_was(root: Path) -> None:
         gc.set_threshold(*before)
 
 
+def test_a_text_leaves_nothing_to_the_collector() -> None:
+    text = "with c as (select a.n, b.m from s.a join b on a.n = b.n) select *, n + m as x from c"
+    schema = Schema((("n", "INTEGER"), ("m", "INTEGER")), closed=True, certain=True)
+    meant = {name: Upstream(("s", name), schema) for name in ("s.a", "b")}
+    assert all(parser_process.parse_and_trace(((text, "duckdb", True), meant)))  # imports
+    gc.collect()
+    gc.disable()
+    try:
+        assert all(parser_process.parse_and_trace(((text, "duckdb", True), meant)))
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
 # --- all cores -------------------------------------------------------------------------------
 
 
@@ -213,7 +227,7 @@ def lazy(monkeypatch: pytest.MonkeyPatch) -> Callable[[ParserPool], None]:
     def make_lazy(pool: ParserPool) -> None:
         def waiting(job: str) -> Callable[[Any], bytes | None]:
             def do(item: Any) -> bytes | None:
-                if pool._workers and not pool._idle:
+                if pool._workers and pool.with_room(len(TEXTS)) is None:
                     assert pool._answers.select(60), "no process has said anything"
                 return parser_process.JOBS[job](item)
 
@@ -272,8 +286,7 @@ def test_nobody_waits_for_a_process_that_is_slow_to_start(
 ODD = """
 import pickle, sys
 from dagster_models.project.loading import parser_process
-pickle.dump([], sys.stdout.buffer)
-sys.stdout.buffer.flush()
+parser_process.answer([])
 pickle.load(sys.stdin.buffer)
 {then}
 """
@@ -282,7 +295,7 @@ ENDS = [
     "import os; os._exit(3)",
     "import time; print('no pickle')",
     ODD.format(then="sys.exit(3)"),
-    ODD.format(then="pickle.dump([None], sys.stdout.buffer)"),
+    ODD.format(then="parser_process.answer([None])"),
     ODD.format(then="print('no pickle', flush=True)"),
 ]
 
@@ -300,6 +313,20 @@ def test_what_a_process_that_fails_had_to_do_is_done_here(
         lazy(pool)
         assert pool.map("parse", TEXTS) == ALONE
         assert pool._workers == []
+
+
+@pytest.mark.usefixtures("three_cores")
+def test_a_process_has_the_next_batch_before_it_has_answered_one(
+    lazy: Callable[[ParserPool], None],
+) -> None:
+    with ParserPool() as pool:
+        lazy(pool)
+        assert pool.map("parse", TEXTS) == ALONE
+        begun = pool.each("parse", TEXTS)
+        next(begun)
+        assert {len(batches) for batches in pool._sent.values()} == {2}
+        begun.close()
+        assert not pool._sent  # nobody would take their answers
 
 
 @pytest.mark.usefixtures("three_cores")

@@ -38,6 +38,23 @@ def test_a_load_is_passed_over_until_the_next_one() -> None:
     assert kept() is None
 
 
+def test_the_collector_does_not_go_through_a_load_at_its_end() -> None:
+    collected: list[int] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        collected.append(info["generation"])
+
+    gc.collect()
+    gc.callbacks.append(note)
+    try:
+        with a_load():
+            kept = [[number] for number in range(50_000)]
+    finally:
+        gc.callbacks.remove(note)
+    assert len(kept) == 50_000
+    assert collected == []
+
+
 def test_what_a_run_makes_is_collected_and_what_was_there_is_passed_over() -> None:
     before = garbage()
     with frozen_heap():

@@ -1,14 +1,16 @@
 """Parses or traces many texts of SQL on all cores: some here, the rest in other processes.
 
-A job ("parse", "trace" or "both") makes the cache entries of one item. Each process that is free
+A job ("parse", "trace" or "both") makes the cache entries of one item. Each process that has room
 takes the next few items, so that nothing waits for a process that is starting (0.3 s) or has the
-longest texts. Items that a process does not answer, because it died or never started, are done
-here.
+longest texts. It has the next batch before it has answered one, as the loader is busy with an item
+of its own when the answer comes. Items that a process does not answer, because it died or never
+started, are done here.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pickle
 import selectors
@@ -16,10 +18,11 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from dagster_models.errors import WarehouseError
-from dagster_models.project.loading.parser_process import JOBS
+from dagster_models.project.loading.parser_process import JOBS, SIZE_BYTES
 from dagster_models.util.runtime_files import runtime_folder
 
 #: At least this many items for each new process. Fewer would be done before it has started (0.3 s
@@ -29,6 +32,11 @@ ITEMS_PER_NEW_PROCESS = {"parse": 250, "trace": 100, "both": 80}
 LEAST_ITEMS = 4
 #: The largest batch: a larger one would only be answered later.
 MOST_ITEMS = 64
+#: Batches that one process has at a time: it works on the first.
+MOST_BATCHES = 2
+#: Size of a pipe to or from a process, where the system allows it: a batch fits in, and nobody
+#: waits until the other side reads it.
+_PIPE_BYTES = 1 << 20
 
 
 class ParserPool:
@@ -37,7 +45,8 @@ class ParserPool:
 
     def __init__(self) -> None:
         self._workers: list[subprocess.Popen[bytes]] = []
-        self._idle: list[subprocess.Popen[bytes]] = []  #: those that are ready for a batch
+        #: A process that has started -> the batches that it has not answered yet.
+        self._sent: dict[subprocess.Popen[bytes], deque[list[int]]] = {}
         self._answers = selectors.DefaultSelector()
 
     def __enter__(self) -> ParserPool:
@@ -69,31 +78,49 @@ class ParserPool:
         """Yield the index and the entry of each item, as they are completed. The processes go on
         working while the caller uses an entry, and may add items and, to *todo*, their indexes.
         *expected*: so many items will be added in all."""
-        count = max(len(items), expected)
-        self._start(min(_cores(), count // ITEMS_PER_NEW_PROCESS[job]) - 1)
+        self.start(job, max(len(items), expected))
         todo = deque(range(len(items))) if todo is None else todo
         found = deque[tuple[int, Any]]()
-        sent: dict[subprocess.Popen[bytes], list[int]] = {}
-        while todo or sent or found:
-            for worker in self._readable(wait=not (todo or found)):
-                batch = sent.pop(worker, [])
-                answer = _answer(worker, len(batch))
-                if answer is None:
-                    todo.extendleft(reversed(batch))
-                    self._end(worker)
-                else:
-                    found.extend(zip(batch, answer, strict=True))
-                    self._idle.append(worker)
-            while self._idle and len(todo) >= LEAST_ITEMS:
-                worker = self._idle.pop()
-                size = self._batch_size(len(todo))
-                sent[worker] = batch = [todo.popleft() for _ in range(size)]
-                _send(worker, (job, [items[place] for place in batch]))
-            if found:
-                yield found.popleft()
-            elif todo:
-                place = todo.popleft()
-                yield place, JOBS[job](items[place])
+        try:
+            while todo or found or any(self._sent.values()):
+                for worker in self._readable(wait=not (todo or found)):
+                    batches = self._sent.setdefault(worker, deque())
+                    batch = batches.popleft() if batches else []
+                    answer = _answer(worker, len(batch))
+                    if answer is None:
+                        todo.extendleft(reversed([*batch, *chain(*batches)]))
+                        self._end(worker)
+                    else:
+                        found.extend(zip(batch, answer, strict=True))
+                while (free := self.with_room(len(todo))) is not None:
+                    size = self._batch_size(len(todo))
+                    batch = [todo.popleft() for _ in range(size)]
+                    self._sent[free].append(batch)
+                    _send(free, (job, [items[place] for place in batch]))
+                if found:
+                    yield found.popleft()
+                elif todo:
+                    place = todo.popleft()
+                    yield place, JOBS[job](items[place])
+        finally:  # of work that is given up, no answer must be taken for that of other work
+            for worker in [worker for worker, batches in self._sent.items() if batches]:
+                self._end(worker)
+
+    def start(self, job: str, count: int) -> None:
+        """Start the processes that *count* items of a job are worth."""
+        wanted = min(_cores(), count // ITEMS_PER_NEW_PROCESS[job]) - 1
+        while len(self._workers) < wanted and (worker := _started()) is not None:
+            self._workers.append(worker)
+            assert worker.stdout is not None
+            self._answers.register(worker.stdout, selectors.EVENT_READ, worker)
+
+    def with_room(self, count: int) -> subprocess.Popen[bytes] | None:
+        """The process that takes the next batch when *count* items are left. None if each is
+        starting or has enough, or if the rest is done here sooner."""
+        worker = min(self._sent, key=lambda it: len(self._sent[it]), default=None)
+        if worker is None or (batches := len(self._sent[worker])) == MOST_BATCHES:
+            return None
+        return worker if count >= LEAST_ITEMS * (1 + batches) else None
 
     def _batch_size(self, count: int) -> int:
         """The size of the next batch when *count* items are left. Batches get smaller, so that all
@@ -106,17 +133,10 @@ class ParserPool:
             return []
         return [key.data for key, _ in self._answers.select(None if wait else 0)]
 
-    def _start(self, wanted: int) -> None:
-        while len(self._workers) < wanted and (worker := _started()) is not None:
-            self._workers.append(worker)
-            assert worker.stdout is not None
-            self._answers.register(worker.stdout, selectors.EVENT_READ, worker)
-
     def _end(self, worker: subprocess.Popen[bytes]) -> None:
         """Kill a process: it has nothing to lose."""
         self._workers.remove(worker)
-        if worker in self._idle:
-            self._idle.remove(worker)
+        self._sent.pop(worker, None)
         assert worker.stdout is not None
         self._answers.unregister(worker.stdout)
         worker.kill()
@@ -132,7 +152,7 @@ def _cores() -> int:
 
 def _started() -> subprocess.Popen[bytes] | None:
     try:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "dagster_models.project.loading.parser_process"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -142,10 +162,15 @@ def _started() -> subprocess.Popen[bytes] | None:
         )
     except (OSError, WarehouseError):  # it did not start, or the runtime folder is somebody else's
         return None
+    with contextlib.suppress(AttributeError, OSError):  # only Linux has it, and up to a limit
+        for pipe in (process.stdin, process.stdout):
+            assert pipe is not None
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return process
 
 
 def _send(worker: subprocess.Popen[bytes], batch: tuple[str, Sequence[Any]]) -> None:
-    """Send a batch. The process reads all of it before it answers, so the two never
+    """Send a batch. A process always reads, also while it works or answers, so that the two never
     block each other on full pipes."""
     assert worker.stdin is not None
     with contextlib.suppress(OSError):  # it has died, so it will not answer
@@ -158,8 +183,22 @@ def _answer(worker: subprocess.Popen[bytes], count: int) -> list[Any] | None:
     earlier batch that was given up. The first answer is to an empty batch, and says that the
     process has started."""
     assert worker.stdout is not None
+    file = worker.stdout.fileno()
     with contextlib.suppress(Exception):
-        results: list[Any] = pickle.load(worker.stdout)
+        # Not by worker.stdout: its buffer might take the next answer, too, and nobody would see it.
+        size = int.from_bytes(_read(file, SIZE_BYTES), "big")
+        results: list[Any] = pickle.loads(_read(file, size))
         if len(results) == count:
             return results
     return None
+
+
+def _read(file: int, size: int) -> bytes:
+    """So many bytes of a file. Raises EOFError."""
+    pieces = []
+    while size:
+        pieces.append(os.read(file, min(size, _PIPE_BYTES)))
+        if not pieces[-1]:
+            raise EOFError
+        size -= len(pieces[-1])
+    return b"".join(pieces)

@@ -3,8 +3,9 @@
     python -m dagster_models.project.loading.parser_process
 
 parser_pool.py starts it for a project with many files that are not cached yet. A batch is a job and
-its items, an answer is the list of their entries, and both are pickles. The process first answers
-an empty batch, to say that it has started, and ends when its stdin is closed.
+its items, an answer is the list of their entries, and both are pickles. The size of an answer goes
+before it. The process first answers an empty batch, to say that it has started, and ends when its
+stdin is closed. It reads all the time, so that the next batch is here when one is done.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from __future__ import annotations
 import contextlib
 import pickle
 import sys
+import threading
 from collections.abc import Callable, Mapping
+from queue import SimpleQueue
 from typing import Any
 
 from dagster_models.core.traced import Meant, TraceRequest, Upstream, plain_trace
@@ -24,6 +27,9 @@ from dagster_models.sql.parsed import ParsedSql, plain_parsed
 from dagster_models.sql.parsed_texts import Text
 from dagster_models.sql.tokens import TokenizedText
 from dagster_models.util.gc_tuning import rare_collections
+
+#: Those of the size of an answer.
+SIZE_BYTES = 8
 
 
 def parse(text: Text) -> bytes | None:
@@ -81,13 +87,32 @@ JOBS: Mapping[str, Callable[[Any], Any]] = {
 
 
 def main() -> None:
+    batches = SimpleQueue[tuple[str, list[Any]] | None]()
+    threading.Thread(target=_read, args=(batches,), daemon=True).start()
     entries: list[Any] = []
-    with contextlib.suppress(EOFError), rare_collections():
+    with rare_collections():
         while True:
-            pickle.dump(entries, sys.stdout.buffer, protocol=5)
-            sys.stdout.buffer.flush()
-            job, items = pickle.load(sys.stdin.buffer)
+            answer(entries)
+            batch = batches.get()
+            if batch is None:
+                return
+            job, items = batch
             entries = [JOBS[job](item) for item in items]
+
+
+def answer(entries: list[Any]) -> None:
+    data, out = pickle.dumps(entries, protocol=5), sys.stdout.buffer
+    out.write(len(data).to_bytes(SIZE_BYTES, "big"))
+    out.write(data)
+    out.flush()
+
+
+def _read(batches: SimpleQueue[tuple[str, list[Any]] | None]) -> None:
+    """Read all batches as they come; None is the end of them."""
+    with contextlib.suppress(EOFError), open(0, "rb", closefd=False) as stdin:
+        while True:
+            batches.put(pickle.load(stdin))
+    batches.put(None)
 
 
 if __name__ == "__main__":

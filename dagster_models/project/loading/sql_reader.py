@@ -108,6 +108,7 @@ class SqlReader:
         all that it was made from. Whoever asks for the text's trace does not get a wrong one, and
         has the text parsed again if the guess was wrong.
         """
+        self._pool.start("both", len(texts))  # they start while the texts are put in order
         ahead.begin()
         items: list[tuple[Text, Meant]] = []
         places, todo = list[int](), deque[int]()

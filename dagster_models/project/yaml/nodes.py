@@ -19,6 +19,7 @@ from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml.jinja import is_relation, jinja_in
 
 _MERGE_TAG = "tag:yaml.org,2002:merge"
+_TEXT_TAG = "tag:yaml.org,2002:str"
 # libyaml is ten times faster, but it is not everywhere, and words its errors in its own way. So it
 # only reads, and the loader in pure Python words the errors (see _compose).
 _FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -306,7 +307,8 @@ class _NodeBuilder:
     def _scalar(self, node: yaml.ScalarNode) -> YamlNode:
         place = self.placement.place(node.start_mark)
         try:
-            value = self.loader.construct_object(node)
+            plain = node.tag == _TEXT_TAG  # nearly every scalar
+            value = node.value if plain else self.loader.construct_object(node)
             return YamlNode(value, place, is_block=node.style in ("|", ">"), written=node.value)
         except yaml.constructor.ConstructorError:
             raise _unknown_tag(node) from None

@@ -100,6 +100,8 @@ def followed(
     problems = tracer.expressions.all_problems()
     unlink(statements)
     deciding = tuple(sorted(column_set.row_sources))
+    spanning = tuple(sorted(set(tracer.expressions.spanning)))
+    vars(tracer).clear()  # its parts refer to it: only the collector would free them otherwise
     return Trace(
         columns,
         column_set.closed,
@@ -108,7 +110,7 @@ def followed(
         column_set.rows,
         problems,
         deciding,
-        tuple(sorted(set(tracer.expressions.spanning))),
+        spanning,
     )
 
 
@@ -382,10 +384,8 @@ class _QueryTracer:
             reason = "unnest of a struct gives a column for each of its fields"
             name = self.output(node.args["alias"]) if isinstance(node, exp.Alias) else ""
             return ColumnSet(((name, value),), False, True, (), reason)
-        if isinstance(node, exp.Alias):
-            name = self.output(node.args["alias"])
-        else:
-            name = self.implied_name(inner, scope)
+        aliased = isinstance(node, exp.Alias)
+        name = self.output(node.args["alias"]) if aliased else self.implied_name(inner, scope)
         return ColumnSet(((name, value.typed(type_)),))
 
     def implied_name(self, node: exp.Expr, scope: ColumnScope) -> str:
