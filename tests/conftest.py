@@ -26,17 +26,20 @@ from mariadb_server import MariaServer, start_mariadb, why_no_mariadb
 from postgres_server import GIVEN, dsn_of_database, start_server
 from rest_catalog import RestCatalogServer, start_rest_catalog, why_no_rest_catalog
 from sail_server import SailServer, start_sail, why_no_sail
+from spark_server import SparkServer, why_no_spark
 from systems import (
     EVERY,
-    FORMATS,
     NAMES,
     NO_DUCKLAKE,
+    SPARKS,
+    VARIANTS,
     System,
     duckdb_system,
     ducklake_is_installed,
     ducklake_system,
     mariadb_system,
     postgres_system,
+    server_of,
     session_of,
     spark_system,
 )
@@ -122,6 +125,22 @@ def sail() -> Iterator[SailServer]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def _apache_spark() -> Iterator[SparkServer]:
+    if why := why_no_spark():
+        pytest.skip(why)
+    server = SparkServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def apache_spark(_apache_spark: SparkServer) -> SparkServer:
+    """Spark's own server for this test run, without a relation of anybody's."""
+    _apache_spark.empty()
+    return _apache_spark
+
+
 @pytest.fixture
 def location(tmp_path: Path) -> str:
     """The folder of Spark's tables."""
@@ -164,7 +183,7 @@ def mariadb(_mariadb_server: MariaServer) -> MariaServer:
 def system(request: pytest.FixtureRequest, tmp_path: Path) -> System:
     """Each warehouse in turn, or that of another package. A test of a feature that one lacks must
     fail there."""
-    if request.param not in (*EVERY, *FORMATS):
+    if request.param not in (*EVERY, *VARIANTS):
         made = import_module(f"{request.param}.{CONFORMANCE}").system(tmp_path)
     elif request.param == "duckdb":
         made = duckdb_system(str(tmp_path / "w.duckdb"))
@@ -172,11 +191,9 @@ def system(request: pytest.FixtureRequest, tmp_path: Path) -> System:
         if not ducklake_is_installed():
             pytest.skip(NO_DUCKLAKE)
         made = ducklake_system(str(tmp_path), request.getfixturevalue("postgres_dsn"))
-    elif request.param in ("spark", "iceberg"):
-        if request.param == "iceberg":
-            pytest.importorskip("pyiceberg")
-        server, folder = request.getfixturevalue("sail"), request.getfixturevalue("location")
-        made = spark_system(server.settings, folder, request.param.replace("spark", "delta"))
+    elif (way := request.param.replace("spark", "delta")) in SPARKS:
+        server, folder = server_of(request, way), request.getfixturevalue("location")
+        made = spark_system(server.settings, folder, way)
     elif request.param == "mariadb":
         made = mariadb_system(request.getfixturevalue("mariadb").settings)
     else:
@@ -238,6 +255,9 @@ _OF_DUCKLAKE = {
     *("test_partitions", "test_exports"),
 }
 
+#: For the first test its server is started, and a statement takes half a second where others work.
+_APACHE_SECONDS = 600
+
 _SAMPLE_OF_MARIADB = {"publish", "cancel", "error_line", "type_change"}
 
 #: The module of another package whose ``system(folder)`` returns a System with an empty database.
@@ -265,7 +285,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     every = features or any(metafunc.definition.iter_markers("every_warehouse"))
     package = metafunc.config.getoption(_OPTION)
     also = [name for mark in metafunc.definition.iter_markers("also_of") for name in mark.args]
-    names = [package] if package else (*EVERY, *FORMATS) if every else (*NAMES, *also)
+    names = [package] if package else (*EVERY, *VARIANTS) if every else (*NAMES, *also)
     metafunc.parametrize("system", names, indirect=True)
 
 
@@ -280,6 +300,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         callspec = getattr(item, "callspec", None)
         parts = callspec.id.split("-") if callspec else []
+        if "apache" in parts:
+            item.add_marker(pytest.mark.nightly)
+            item.add_marker(pytest.mark.timeout(_APACHE_SECONDS))
         if any(part in mark.args for mark in item.iter_markers("nightly_for") for part in parts):
             item.add_marker(pytest.mark.nightly)
         system = _system_of(item)
@@ -321,7 +344,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not _matrix:
         return
     terminalreporter.section("what each warehouse was seen to do")
-    names = list(dict.fromkeys([*EVERY, *FORMATS, *(name for _, name in _matrix)]))
+    names = list(dict.fromkeys([*EVERY, *VARIANTS, *(name for _, name in _matrix)]))
     for line in matrix.lines(_matrix, names):
         terminalreporter.write_line(line)
 

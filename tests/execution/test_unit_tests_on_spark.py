@@ -16,8 +16,7 @@ from dagster_models.errors import WarehouseError
 from dagster_models.processes.client.rehearsal import rehearse, rehearsing
 from dagster_models.warehouses.spark import rehearsal
 from project_cases import write_project
-from sail_server import SailServer
-from systems import spark_system
+from systems import SPARKS, server_of, spark_system
 from tasks import sql_task
 
 KINDS = ("table", "view", "append", "merge", "both", "days", "history", "marks", "inside", "clock")
@@ -32,14 +31,13 @@ def in_spark(text: str) -> str:
     return text.replace("timestamp '2020-01-01'", "timestamp_ntz '2020-01-01 00:00:00'")
 
 
-@pytest.fixture(params=["delta", "iceberg"])
-def tested(request: pytest.FixtureRequest, sail: SailServer, tmp_path: Path) -> Trial:
-    if request.param == "iceberg":
-        pytest.importorskip("pyiceberg")
+@pytest.fixture(params=SPARKS)
+def tested(request: pytest.FixtureRequest, tmp_path: Path) -> Trial:
+    server = server_of(request, request.param)
     models = {f"models/marts/{name}.sql": in_spark(MODELS[name]) for name in KINDS}
     settings = f"{SETTINGS}dialect: spark\n"
     files = {"dagster_models.yaml": settings, "models/sources.yaml": in_spark(SOURCES), **models}
-    system = spark_system(sail.settings, str(tmp_path / "tables"), request.param)
+    system = spark_system(server.settings, str(tmp_path / "tables"), request.param)
     return OnSpark(write_project(tmp_path / "p", files), system)
 
 

@@ -26,7 +26,8 @@ from dagster_models.core.tasks import BuildTask
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import WarehouseSession
 
-_SECONDS = 60
+#: A server of Java needs half a minute to start, and its first statement as long again.
+_SECONDS = 240
 
 
 class Writer:
@@ -116,15 +117,21 @@ Settle = Callable[[list[int], int], tuple[list[str], int, int]]
 
 
 def kill_at_random(
-    server: Server, start: Callable[[int], Writer], kills: int, seed: object, settle: Settle
+    server: Server,
+    start: Callable[[int], Writer],
+    kills: int,
+    seed: object,
+    settle: Settle,
+    server_each: int = 3,
 ) -> None:
-    """Kill a writer at a random moment again and again, each third time after its server."""
+    """Kill a writer at a random moment again and again, each third time after its server, or as
+    *server_each* says."""
     chance, first, wrong, doubted = random.Random(str(seed)), 1, list[str](), 0
     for number in range(kills):
         writer = start(first)
         writer.wait_for(1 + number % 2)
         time.sleep(chance.uniform(0, 0.3))
-        if number % 3 == 1:
+        if number % server_each == 1:
             server.kill()
             time.sleep(0.1)  # the writer goes on without it
             said = writer.kill()

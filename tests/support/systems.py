@@ -6,14 +6,17 @@ import importlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import rest_catalog
+from connect_server import ConnectServer
 from dagster_models.core.materializations import Materialization, Replace, View
 from dagster_models.core.model import Relation
 from dagster_models.core.target_types import own_types, target_type
@@ -31,8 +34,13 @@ EVERY = tuple(own_types())
 #: By hand: all tests of Iceberg tables ask a REST catalog.
 REST = os.environ.get("DAGSTER_MODELS_TEST_ICEBERG_CATALOG") == "rest"
 
-#: What is a warehouse of one of these types in another format: Iceberg tables on Spark.
-FORMATS = ("iceberg",)
+#: What is a warehouse of one of these types in another way: Iceberg tables on Spark, and Delta
+#: tables on Apache Spark's own server.
+VARIANTS = ("iceberg", "apache")
+#: Spark in each way; "apache" is nightly.
+SPARKS = ("delta", *VARIANTS)
+#: What only some servers of a type have, so that its capabilities do not promise it.
+MORE = {"apache": ("runtime_error_line",)}
 
 #: Those that are asked everything. The others are asked what the door in warehouses.base is about:
 #: the tests of a feature, and those with the mark ``every_warehouse``.
@@ -49,6 +57,11 @@ def ducklake_is_installed() -> bool:
     return extensions.packaged("ducklake") is not None
 
 
+def with_more(promised: Capabilities, more: Collection[str]) -> Capabilities:
+    lacks = {feature: why for feature, why in promised.lacks.items() if feature not in more}
+    return replace(promised, lacks=lacks)
+
+
 @dataclass(frozen=True)
 class System:
     """One warehouse, with an empty database. The fields of SQL are what differs in the words."""
@@ -61,6 +74,7 @@ class System:
     relations: str = ""  #: (schema, name, "table" or "view") of all but the system's own
     indexes: str = ""
     publishes: str = "commit"  #: the method of a session that makes a publication visible
+    more: tuple[str, ...] = ()  #: features that this server has, and not each of its type
 
     @property
     def address(self) -> WarehouseAddress:
@@ -74,7 +88,7 @@ class System:
     @property
     def capabilities(self) -> Capabilities:
         found: Capabilities = self.module.CAPABILITIES
-        return found
+        return with_more(found, self.more)
 
     def open(self) -> OpenWarehouse:
         warehouse: OpenWarehouse = self.module.connect(self.settings)
@@ -156,16 +170,24 @@ def postgres_system(dsn: str) -> System:
     )
 
 
-def spark_settings(settings: dict[str, Any], folder: str, format_: str) -> dict[str, Any]:
+def server_of(request: pytest.FixtureRequest, way: str) -> ConnectServer:
+    """A server for this test run, in one of the ways of SPARKS."""
+    if way == "iceberg":
+        pytest.importorskip("pyiceberg")
+    server: ConnectServer = request.getfixturevalue("apache_spark" if way == "apache" else "sail")
+    return server
+
+
+def spark_settings(settings: dict[str, Any], folder: str, way: str) -> dict[str, Any]:
     """Of a target whose location is a folder."""
-    if format_ == "delta":
+    if way != "iceberg":
         return {**settings, "location": folder}
     if REST:
         rest_catalog.OF_LOCATION[folder] = server = rest_catalog.of_this_process()
         server.empty()
         return {**settings, **server.settings, "location": folder}
     catalog = f"sqlite:///{Path(folder).parent}/catalog.db"
-    return {**settings, "location": folder, "format": format_, "catalog": catalog}
+    return {**settings, "location": folder, "format": way, "catalog": catalog}
 
 
 def commits_at(location: str) -> list[tuple[str, str, int, dict[str, Any]]]:
@@ -245,10 +267,10 @@ def relations_at(location: str) -> list[tuple[Any, ...]]:
     return [(*key, said.get("kind", "table")) for key, said in sorted(last.items())]
 
 
-def spark_system(settings: dict[str, Any], folder: str, format_: str = "delta") -> System:
+def spark_system(settings: dict[str, Any], folder: str, way: str = "delta") -> System:
     return System(
         "spark",
-        spark_settings(settings, folder, format_),
+        spark_settings(settings, folder, way),
         endless="select sum(id) as n from range(100000000000000)",
         series="(select id as i from range({n})) as series",
         types={
@@ -262,6 +284,7 @@ def spark_system(settings: dict[str, Any], folder: str, format_: str = "delta") 
             "TIMESTAMP": "timestamp_ntz",
         },
         publishes="publish",
+        more=MORE.get(way, ()),
     )
 
 

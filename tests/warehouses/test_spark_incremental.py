@@ -28,8 +28,7 @@ from dagster_models.warehouses.materializations import snapshot
 from dagster_models.warehouses.spark import session as spark
 from day_partitions import check_days_are_replaced, check_rows_of_python_in_no_window
 from incremental_oracle import Row, check_outcome, query_of, random_builds, rows_of
-from sail_server import SailServer
-from systems import commits_at, spark_settings
+from systems import SPARKS, commits_at, server_of, spark_settings
 from tasks import sql_task
 
 #: Random histories of each strategy.
@@ -38,13 +37,10 @@ HISTORIES = int(os.environ.get("DAGSTER_MODELS_SPARK_HISTORIES", "1"))
 Build = Callable[..., Outcome]
 
 
-@pytest.fixture(params=["delta", "iceberg"])
-def warehouse(
-    request: pytest.FixtureRequest, sail: SailServer, location: str
-) -> Iterator[spark.Spark]:
-    if request.param == "iceberg":
-        pytest.importorskip("pyiceberg")
-    warehouse = spark.connect(spark_settings(sail.settings, location, request.param))
+@pytest.fixture(params=SPARKS)
+def warehouse(request: pytest.FixtureRequest, location: str) -> Iterator[spark.Spark]:
+    server = server_of(request, request.param)
+    warehouse = spark.connect(spark_settings(server.settings, location, request.param))
     yield warehouse
     warehouse.close()
 

@@ -18,29 +18,44 @@ from typing import Any
 import pytest
 
 import spark_writer
+from connect_server import ConnectServer
 from dagster_models.core.tasks import AttemptId
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import find_proof
 from dagster_models.warehouses.spark import session as spark
 from killed_writers import Start, kill_at_random, writers
-from sail_server import SailServer, start_sail
+from spark_server import SparkServer
 from spark_writer import ROWS, T
-from systems import commits_at, rows_of_version, spark_settings
+from systems import SPARKS, commits_at, rows_of_version, server_of, spark_settings
 from tasks import sql_task
 
 KILLS = int(os.environ.get("DAGSTER_MODELS_SPARK_KILLS", "2"))
 
 
+@pytest.fixture(params=SPARKS)
+def way(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+#: One of so many kills is also the server's, where that is Spark's own: it starts slowly.
+SERVER_EACH = 10
+
+
 @pytest.fixture
-def server(sail: SailServer) -> Iterator[SailServer]:
+def shared(request: pytest.FixtureRequest, way: str) -> ConnectServer:
+    return server_of(request, way)
+
+
+@pytest.fixture
+def server(shared: ConnectServer) -> Iterator[ConnectServer]:
     """One of its own, as it is killed."""
-    server = start_sail()
+    server = type(shared)()
     yield server
     server.stop()
 
 
 @pytest.fixture
-def start(sail: SailServer, tmp_path: Path) -> Iterator[Start]:
+def start(shared: ConnectServer, tmp_path: Path) -> Iterator[Start]:
     """Starts a writer; in the end all of them are killed."""
     with writers(spark_writer.__file__, tmp_path) as start:
         yield lambda settings, first, dies="", kind="": start(settings, first, dies, kind)
@@ -61,12 +76,10 @@ def rows_at(location: str, version: int) -> tuple[set[int], int]:
     return set(rows.column("n").to_pylist()), rows.num_rows
 
 
-@pytest.fixture(params=["delta", "iceberg"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+@pytest.fixture
+def settings(way: str, tmp_path: Path) -> dict[str, Any]:
     """Without a server."""
-    if request.param == "iceberg":
-        pytest.importorskip("pyiceberg")
-    return spark_settings({}, str(tmp_path / "tables"), request.param)
+    return spark_settings({}, str(tmp_path / "tables"), way)
 
 
 def unproved(
@@ -111,27 +124,32 @@ def disagreements(
 
 @pytest.mark.nightly
 @pytest.mark.timeout(1800)
-def test_two_hundred_kills(server: SailServer, start: Start, settings: dict[str, Any]) -> None:
-    kill_spark_at_random(server, start, settings, 200)
+def test_two_hundred_kills(server: ConnectServer, start: Start, settings: dict[str, Any]) -> None:
+    """Fifty of Spark's own server, as each takes so long."""
+    kills = 50 if isinstance(server, SparkServer) else 200
+    kill_spark_at_random(server, start, settings, kills)
 
 
+@pytest.mark.timeout(300 + 60 * KILLS)
 def test_kills_at_random_moments(
-    server: SailServer, start: Start, settings: dict[str, Any]
+    server: ConnectServer, start: Start, settings: dict[str, Any]
 ) -> None:
     kill_spark_at_random(server, start, settings, KILLS)
 
 
 def kill_spark_at_random(
-    server: SailServer, start: Start, settings: dict[str, Any], kills: int
+    server: ConnectServer, start: Start, settings: dict[str, Any], kills: int
 ) -> None:
     settings, name = {**server.settings, **settings}, f"spark {settings.get('format', '')}"
-    kill_at_random(server, partial(start, settings), kills, name, partial(disagreements, settings))
+    each = SERVER_EACH if isinstance(server, SparkServer) else 3
+    settle = partial(disagreements, settings)
+    kill_at_random(server, partial(start, settings), kills, name, settle, each)
 
 
 def test_a_kill_between_the_commit_and_its_answer(
-    sail: SailServer, start: Start, settings: dict[str, Any]
+    shared: ConnectServer, start: Start, settings: dict[str, Any]
 ) -> None:
-    settings = {**sail.settings, **settings}
+    settings = {**shared.settings, **settings}
     writer = start(settings, 1, "after_commit")
     writer.wait_for_the_end()
     assert writer.lines() == ["ready"]
@@ -140,10 +158,10 @@ def test_a_kill_between_the_commit_and_its_answer(
 
 
 def test_an_orphan_of_a_killed_client_publishes_nothing(
-    sail: SailServer, start: Start, settings: dict[str, Any]
+    shared: ConnectServer, start: Start, settings: dict[str, Any]
 ) -> None:
     """Its statement ends on the server after the client's death, and its rows are nobody's."""
-    settings, location = {**sail.settings, **settings}, settings["location"]
+    settings, location = {**shared.settings, **settings}, settings["location"]
     with contextlib.closing(spark.connect(settings)) as warehouse:
         session = warehouse.session()
         session.prepare(["s"])

@@ -13,15 +13,25 @@ from functools import partial
 from typing import Any
 
 import pytest
-from test_spark_killed import attempts_at, server, settings, start, unproved
+from test_spark_killed import (
+    SERVER_EACH,
+    attempts_at,
+    server,
+    settings,
+    shared,
+    start,
+    unproved,
+    way,
+)
 
+from connect_server import ConnectServer
 from dagster_models.warehouses.spark import session as spark
 from killed_writers import Start, kill_at_random
-from sail_server import SailServer
+from spark_server import SparkServer
 from spark_writer import ROWS_ADDED, T, day
 from systems import rows_of_version
 
-__all__ = ("server", "settings", "start")  # the fixtures
+__all__ = ("server", "settings", "shared", "start", "way")  # the fixtures
 
 KILLS = int(os.environ.get("DAGSTER_MODELS_SPARK_KILLS", "1"))
 KINDS = ("append", "merge", "window", "snapshot")
@@ -82,21 +92,25 @@ def disagreements(
 @pytest.mark.nightly
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kind", KINDS)
-def test_fifty_kills(server: SailServer, start: Start, settings: dict[str, Any], kind: str) -> None:
-    kill_kind_at_random(server, start, settings, 50, kind)
+def test_fifty_kills(
+    server: ConnectServer, start: Start, settings: dict[str, Any], kind: str
+) -> None:
+    kills = 10 if isinstance(server, SparkServer) else 50
+    kill_kind_at_random(server, start, settings, kills, kind)
 
 
 @pytest.mark.parametrize("kind", ["merge"])
 def test_a_kill_at_a_random_moment(
-    server: SailServer, start: Start, settings: dict[str, Any], kind: str
+    server: ConnectServer, start: Start, settings: dict[str, Any], kind: str
 ) -> None:
     kill_kind_at_random(server, start, settings, KILLS, kind)
 
 
 def kill_kind_at_random(
-    server: SailServer, start: Start, settings: dict[str, Any], kills: int, kind: str
+    server: ConnectServer, start: Start, settings: dict[str, Any], kills: int, kind: str
 ) -> None:
     settings = {**server.settings, **settings}
     begin = partial(start, settings, dies="", kind=kind)
-    kill_at_random(server, begin, kills, kind, partial(disagreements, settings, kind))
+    each = SERVER_EACH if isinstance(server, SparkServer) else 3
+    kill_at_random(server, begin, kills, kind, partial(disagreements, settings, kind), each)
     print(f"{len(attempts_at(settings['location']))} publications")

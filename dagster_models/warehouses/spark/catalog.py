@@ -7,6 +7,7 @@ which has a schema of ours. CREATE OR REPLACE VIEW puts one in place of the othe
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import time
@@ -24,8 +25,6 @@ from dagster_models.warehouses.spark.text import literal
 _TRIES = 3
 #: The schema of the tables that have the files.
 _FILES = "dagster_models_files"
-#: The property of our views, by which a catalog that lasts shows whose they are.
-_OURS = "dagster_models"
 #: How often tables whose files are gone are looked for.
 _CLEAN_SECONDS = 60 * 60
 
@@ -35,6 +34,9 @@ class Catalog:
 
     def __init__(self, server: Server, location: RelationFolder) -> None:
         self._server, self._location = server, location
+        #: In the properties of our views and the names of our tables. A catalog that lasts, or that
+        #: all sessions of a server share, may have those of other locations beside ours.
+        self._mark = hashlib.sha256(location.folder.encode()).hexdigest()[:12]
         self._stamps: dict[tuple[str, str], object] = {}
         self._schemas: set[str] = set()
         self._turn = threading.Lock()
@@ -88,7 +90,9 @@ class Catalog:
         query = proof.definition if proof is not None and proof.kind == "view" else ""
         query = query or f"SELECT * FROM {self._files(relation)}"
         head = f"CREATE OR REPLACE VIEW {quoted(relation)}{self._described(query, proof)}"
-        self._server.command(f"{head} TBLPROPERTIES ('{_OURS}' = '1') AS\n{query}")
+        self._server.command(
+            f"{head} TBLPROPERTIES ('dagster_models_{self._mark}' = '1') AS\n{query}"
+        )
         self._stamps[key] = stamp
 
     def _described(self, query: str, proof: Proof | None) -> str:
@@ -106,8 +110,8 @@ class Catalog:
         return f"{said} COMMENT {literal(proof.comment)}" if proof.comment else said
 
     def _is_foreign(self, relation: Relation) -> bool:
-        """Whether Spark has a relation of this name that is no view of ours. A catalog that lasts
-        has the views of earlier processes."""
+        """Whether Spark has a relation of this name that is no view of this location. A catalog
+        that lasts has the views of earlier processes."""
         try:
             rows = self._server.run(f"DESCRIBE TABLE EXTENDED {quoted(relation)}").to_pylist()
         except WarehouseError as error:
@@ -116,7 +120,7 @@ class Catalog:
             raise
         said = {str(row["col_name"]): str(row["data_type"]) for row in rows}
         properties = said.get("Table Properties", "") + said.get("View Properties", "")
-        return _OURS not in properties and _FILES not in said.get("View Text", "")
+        return self._mark not in properties + said.get("View Text", "")
 
     def refuse_foreign(self, relation: Relation) -> None:
         """Raise WarehouseError if Spark has a relation of this name that is not at the location: a
@@ -176,14 +180,18 @@ class Catalog:
         return table
 
     def _table(self, relation: Relation, mark: str = "") -> str:
-        return quoted(Relation(_FILES, _table_name(relation, mark)))
+        return quoted(Relation(_FILES, self._table_name(relation, mark)))
+
+    def _table_name(self, relation: Relation, mark: str) -> str:
+        schema = relation.schema.lower()
+        return f"{self._mark}_{len(schema)}_{schema}_{relation.name.lower()}{mark}"
 
     def _drop_tables_of_nothing(self) -> None:
         """Drop each table of files whose folder is gone: of a relation that was dropped, or of a
         version that has not been shown for so long that nobody can be reading it still."""
         relations = [Relation(*key) for key in self._stamps]
         logs = [(relation, self._location.log(relation)) for relation in relations]
-        used = {_table_name(it, mark) for it, log in logs for mark in log.marks()}
+        used = {self._table_name(it, mark) for it, log in logs for mark in log.marks()}
         for row in self._server.run(f"SHOW TABLES IN {quote(_FILES)}").to_pylist():
             if row["tableName"] in used:
                 continue
@@ -195,11 +203,6 @@ class Catalog:
             # Another location may have tables of its files in the same catalog.
             if folder.startswith(ours) and not os.path.exists(folder):
                 self._server.command(f"DROP TABLE IF EXISTS {table}")
-
-
-def _table_name(relation: Relation, mark: str) -> str:
-    schema = relation.schema.lower()
-    return f"{len(schema)}_{schema}_{relation.name.lower()}{mark}"
 
 
 def rows_of(table: Any) -> list[tuple[Any, ...]]:

@@ -15,7 +15,6 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.spark.files import MARK, TableRows, delta_rows, translated
 
 if TYPE_CHECKING:
@@ -76,13 +75,6 @@ def _linked(rows: TableRows, target: str, prefix: str) -> Iterator[Any]:
     from deltalake.transaction import AddAction
 
     for number, it in enumerate(rows.files):
-        if it.get("partitionValues") or it.get("deletionVector"):
-            raise WarehouseError(
-                ErrorKind.UNSUPPORTED,
-                f"{rows.folder}: somebody has partitioned this table, or deleted rows of its files"
-                " by a deletion vector. Build the model once in full (`full_refresh`)",
-                name="ForeignFiles",
-            )
         name = f"{prefix}-{number}.parquet"
         source, link = os.path.join(rows.folder, unquote(it["path"])), os.path.join(target, name)
         try:

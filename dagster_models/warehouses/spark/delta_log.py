@@ -25,14 +25,21 @@ from dagster_models.warehouses.spark.files import (
     TableRows,
     added_files,
     delta_rows,
-    live_files,
     translated,
 )
 from dagster_models.warehouses.spark.proofs import Proof, proof_at, proof_text, written
 from dagster_models.warehouses.spark.table_log import Shown, TableLog
 
-#: What every table has, and names of features that no one has to ask for.
-_LEGACY = frozenset({"appendOnly", "invariants"})
+#: Features of a stage that its rows do not need: of its log, and of files that ``delta_rows``
+#: refuses. A server may have them in each new table.
+_UNNEEDED = frozenset(
+    {
+        *("appendOnly", "invariants", "checkConstraints", "generatedColumns", "identityColumns"),
+        *("allowColumnDefaults", "changeDataFeed", "inCommitTimestamp", "v2Checkpoint"),
+        *("columnMapping", "deletionVectors", "rowTracking", "domainMetadata", "clustering"),
+        "vacuumProtocolCheck",
+    }
+)
 _REPLACE = {"mode": "overwrite", "schema_mode": "overwrite"}
 
 
@@ -209,12 +216,12 @@ def _added(folder: str, stage: str) -> list[Any]:
         AddAction(
             f"{stage}/{it['path']}",
             it["size"],
-            it.get("partitionValues") or {},
+            {},
             it["modificationTime"],
             True,
             it.get("stats") or "",
         )
-        for it in live_files(os.path.join(folder, stage))
+        for it in delta_rows(os.path.join(folder, stage)).files
     ]
 
 
@@ -228,7 +235,7 @@ def _add_features(table: Any, staged: Any) -> bool:
         "variantType": TableFeatures.VariantType,
     }
     here, there = (_features(it.protocol()) for it in (table, staged))
-    missing = sorted(there - here - _LEGACY)
+    missing = sorted(there - here - _UNNEEDED)
     if unknown := [name for name in missing if name not in known]:
         raise WarehouseError(
             ErrorKind.UNSUPPORTED,

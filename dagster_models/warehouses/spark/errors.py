@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
@@ -66,6 +67,14 @@ _BY_WORDS = (
 _OFFSET = re.compile(r"\bfound .*? at (\d+):\d+ expected")
 _AT_END = re.compile(r"\bfound end of input expected")
 _POSITION = re.compile(r"\(line (\d+), pos \d+\)")
+#: The class of SQLSTATEs that say that the system, and no text of the user's, is at fault.
+_OF_THE_SYSTEM = "58"
+#: "Caused by: class: [CONDITION] what SQLSTATE: 22018", and perhaps the place in the text.
+_CAUSE = re.compile(
+    r"^Caused by: [\w.$]+: \[([\w.]+)\] ((?:(?!^Caused by).)*? SQLSTATE: (\w{5}))$"
+    r"(?:\n== SQL \(line (\d+), position \d+\) ==$)?",
+    re.MULTILINE | re.DOTALL,
+)
 #: A name that was not found, in whichever words.
 _NAMED = (
     re.compile(r'attribute:? ObjectName\(\[.*?Identifier\("([^"]+)"\)\]\)'),
@@ -76,20 +85,43 @@ _NAMED = (
 
 def convert(error: Exception, sql: str, lines_before: int = 0) -> WarehouseError:
     """A driver's exception as ours. ``sql`` was sent; ``lines_before``: ours before the user's."""
-    message = _message(error)
-    kind = _kind(error, message)
+    said = _cause(error) or _Said(
+        _message(error), _asked(error, "getSqlState"), _asked(error, "getCondition")
+    )
+    message = said.message
+    kind = _kind(error, message, said.state)
     line, lines = None, sql.split("\n")
-    found = None if kind is ErrorKind.UNREACHABLE else _line(error, message, sql)
+    found = None if kind is ErrorKind.UNREACHABLE else said.line or _line(error, message, sql)
     if found is not None and lines_before < found <= len(lines):  # else it is in a view's text
         line = found - lines_before
         message = f"{message}\nLINE {line}: {lines[found - 1]}"
     return WarehouseError(
         kind,
         message,
-        name=_asked(error, "getCondition") or type(error).__name__,
+        name=said.condition or type(error).__name__,
         line=line,
         transient=kind in (ErrorKind.UNREACHABLE, ErrorKind.CONFLICT),
     )
+
+
+class _Said(NamedTuple):
+    """What the server says is wrong: its words, the SQLSTATE, Spark's name of the condition."""
+
+    message: str
+    state: str
+    condition: str
+    line: int | None = None
+
+
+def _cause(error: Exception) -> _Said | None:
+    """Why a task has failed that writes rows: Spark names the folder alone, and then its causes."""
+    if _asked(error, "getSqlState")[:2] != _OF_THE_SYSTEM:
+        return None
+    causes = [*_CAUSE.finditer(str(error))]
+    if not causes:
+        return None
+    condition, message, state, line = causes[-1].groups()
+    return _Said(f"[{condition}] {message}", state, condition, int(line) if line else None)
 
 
 def _asked(error: Exception, name: str) -> str:
@@ -103,8 +135,7 @@ def _message(error: Exception) -> str:
     return said.split("\n\nJVM stacktrace:")[0].strip()
 
 
-def _kind(error: Exception, message: str) -> ErrorKind:
-    state = _asked(error, "getSqlState")
+def _kind(error: Exception, message: str, state: str) -> ErrorKind:
     if state:
         return _BY_SQLSTATE.get(state) or _BY_CLASS_OF_STATE.get(state[:2], ErrorKind.OTHER)
     for words, kind in _BY_WORDS:

@@ -30,11 +30,27 @@ class TableRows:
 
 
 def delta_rows(folder: str, version: int | None = None) -> TableRows:
-    """Those of a Delta table, in the newest version or that one. Raises an error of delta-rs."""
+    """Those of a Delta table, in the newest version or that one. Raises an error of delta-rs, and
+    WarehouseError for files that would have other rows in the log of another table."""
     from deltalake import DeltaTable
 
-    fields = DeltaTable(folder, version=version).schema().fields
-    return TableRows(folder, fields, live_files(folder, version))
+    table = DeltaTable(folder, version=version)
+    found = TableRows(folder, table.schema().fields, live_files(folder, version))
+    why = ""
+    if any(it.get("deletionVector") for it in found.files):
+        why = "rows of its files are deleted by deletion vectors"
+    elif table.metadata().partition_columns:
+        why = "it is partitioned"
+    elif table.metadata().configuration.get("delta.columnMapping.mode", "none") != "none":
+        why = "its columns have other names in its files (column mapping)"
+    if why:
+        raise WarehouseError(
+            ErrorKind.UNSUPPORTED,
+            f"{folder}: {why}, so no other table can have its files. If somebody else has written"
+            " to it, build the model once in full (`full_refresh`)",
+            name="ForeignFiles",
+        )
+    return found
 
 
 def added_files(folder: str) -> list[dict[str, Any]]:
@@ -48,13 +64,19 @@ def live_files(folder: str, version: int | None = None) -> list[dict[str, Any]]:
     first = os.path.join(log_folder, f"{0:020d}.json")
     if os.path.exists(log_folder) and not os.path.exists(first):
         return _files_of_checkpoint(folder, version)
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[tuple[str, object], dict[str, Any]] = {}
     for action in _actions(folder, version):
         if "add" in action:
-            found[action["add"]["path"]] = action["add"]
+            found[_file(action["add"])] = action["add"]
         elif "remove" in action:
-            found.pop(action["remove"]["path"], None)
+            found.pop(_file(action["remove"]), None)
     return list(found.values())
+
+
+def _file(action: Mapping[str, Any]) -> tuple[str, object]:
+    """What an action names: one commit may remove a file, and add it with a deletion vector."""
+    vector = action.get("deletionVector") or {}
+    return action["path"], (vector.get("pathOrInlineDv"), vector.get("offset"))
 
 
 def _files_of_checkpoint(folder: str, version: int | None) -> list[dict[str, Any]]:
@@ -62,9 +84,13 @@ def _files_of_checkpoint(folder: str, version: int | None) -> list[dict[str, Any
     import pyarrow as pa
     from deltalake import DeltaTable
 
-    rows = pa.table(DeltaTable(folder, version=version).get_add_actions()).to_pylist()
+    table = DeltaTable(folder, version=version)
+    # No action of delta-rs says whether a file has one.
+    vector = "deletionVectors" in (table.protocol().reader_features or ())
+    rows = pa.table(table.get_add_actions()).to_pylist()
     return [
         {
+            "deletionVector": vector,
             "path": it["path"],
             "size": it["size_bytes"],
             "modificationTime": it["modification_time"],

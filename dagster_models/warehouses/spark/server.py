@@ -102,11 +102,6 @@ class Server:
             fields = self._spark.sql(sql).schema.fields
             return [(it.name, it.dataType.simpleString()) for it in fields]
 
-    def show(self, table: Any, name: str, tag: str) -> None:
-        """Let an Arrow table be a temporary view."""
-        with self._translated("", 0), self._tagged(tag):
-            self._spark.createDataFrame(table).createOrReplaceTempView(name)
-
     def interrupt(self, tag: str) -> int:
         """Stop what runs under a tag; how many statements there were."""
         with self._translated("", 0):

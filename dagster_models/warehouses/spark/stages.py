@@ -66,10 +66,13 @@ class SparkStages(SparkReading):
         else:
             query, lines_before = self._storable(one_query(content.sql))
             try:
-                self.change(f"{stage.creation} AS\n{query}\n", lines_before + 1)
+                self.change(stage.creation_as(query), lines_before + 1)
             except WarehouseError as error:
                 raise self._explained(error, query) from error
-        return self.rows_in(stage)
+        rows = self.rows_in(stage)
+        if isinstance(content, Query):
+            _refuse_untyped(stage)
+        return rows
 
     def _explained(self, error: WarehouseError, query: str) -> WarehouseError:
         """The error with the column that no table can have, where the server names none."""
@@ -83,8 +86,7 @@ class SparkStages(SparkReading):
             if name.lower() in seen:
                 what = f"two columns are named `{name}`, as case does not matter: rename one"
             elif _UNTYPED.search(type_):
-                what = f"the column `{name}` holds NULL only, and so has no type: cast it, as in"
-                what += " CAST(NULL AS STRING)"
+                what = _untyped(name)
             elif _LENGTH.search(type_):
                 what = f"the column `{name}` has the type {type_}, which a table cannot have: cast"
                 what += " it, for example to a number of seconds"
@@ -215,3 +217,16 @@ class SparkStages(SparkReading):
                 with suppress(WarehouseError):
                     self.change(f"DROP SCHEMA IF EXISTS {quote(stage.name.schema)} CASCADE")
             stage.remove()
+
+
+def _refuse_untyped(stage: Stage) -> None:
+    """Raise WarehouseError for a column without a type. Delta on Spark's own server stores one, to
+    which no later build could add a value; Sail refuses it by itself."""
+    for name, type_ in types_of(stage).items():
+        if _UNTYPED.search(str(type_)):
+            raise WarehouseError(ErrorKind.UNSUPPORTED, _untyped(name), name="UntypedColumn")
+
+
+def _untyped(name: str) -> str:
+    said = f"the column `{name}` holds NULL only, and so has no type: cast it, as in"
+    return f"{said} CAST(NULL AS STRING)"

@@ -25,7 +25,7 @@ from dagster_models.warehouses.spark.table_log import TableLog
 from dagster_models.warehouses.spark.text import literal
 
 if TYPE_CHECKING:
-    from dagster_models.warehouses.spark.statements import SparkStatements
+    from dagster_models.warehouses.spark.stages import SparkStages
 
 _SEED_WORDS = SeedWords(
     {
@@ -41,9 +41,12 @@ _SEED_WORDS = SeedWords(
 )
 #: Words that other warehouses have for a text of any length.
 _TEXTS = frozenset(("varchar", "text", "character varying"))
-#: A column of the view in which a seed is read: the row in the file.
+#: A column of the table with the cells of a seed: the row in the file.
 _ROW = "dagster_models_row"
 _RETRY_SECONDS = 0.02
+#: Another table is to have the files of a stage, so the columns have their own names there,
+#: whatever the server does by default.
+_PLAIN = "TBLPROPERTIES ('delta.columnMapping.mode' = 'none')"
 
 
 @dataclass(slots=True)
@@ -71,8 +74,12 @@ class Stage:
 
     @property
     def creation(self) -> str:
-        """The statement that makes the table, up to its query."""
+        """The statement by which Spark knows a table that this process has written."""
         return f"CREATE TABLE {quoted(self.name)} USING delta LOCATION {literal(self.folder)}"
+
+    def creation_as(self, query: str) -> str:
+        """The statement that makes the table, with the rows of a query, which begins a line."""
+        return f"{self.creation} {_PLAIN} AS\n{query}\n"
 
     def count_rows(self) -> int | None:
         """The number of rows by what was written of each file; None where one does not say it."""
@@ -179,38 +186,44 @@ def write_definition(stage: Stage) -> None:
 # Seeds -------------------------------------------------------------------------------------------
 
 
-def write_seed(session: SparkStatements, stage: Stage, content: CsvFile) -> None:
+def write_seed(session: SparkStages, stage: Stage, content: CsvFile) -> None:
+    """The texts of the cells are a scratch table, which this process writes: no rows cross by the
+    protocol, which is another one in each version of Spark."""
     types = {name: _word(type_) for name, type_ in content.column_types.items()}
     types = {name: session.location.stored_type(type_) for name, type_ in types.items()}
     seed = read_seed(content.file.path, types, _SEED_WORDS)
-    view = f"{stage.name.schema}_rows"
-    numbers = pa.array(range(seed.table.num_rows), pa.int64())
-    session.server.show(seed.table.append_column(_ROW, numbers), view, session.tag)
-    columns = list(zip(map(quote, seed.table.column_names), seed.types, strict=True))
-    listed = ", ".join(f"CAST({name} AS {type_}) AS {name}" for name, type_ in columns)
+    cells, numbers = session.begin_scratch(stage.relation), range(seed.table.num_rows)
+    texts = seed.table.rename_columns([_cell(at) for at in range(seed.table.num_columns)])
+    write_table(cells, texts.append_column(_ROW, pa.array(numbers, pa.int64())))
+    session.change(cells.creation)
+    columns = zip(seed.table.column_names, seed.types, strict=True)
+    listed = ", ".join(
+        f"CAST({_cell(at)} AS {type_}) AS {quote(name)}" for at, (name, type_) in enumerate(columns)
+    )
     try:
-        session.change(f"{stage.creation} AS SELECT {listed} FROM {quote(view)}")
+        session.change(stage.creation_as(f"SELECT {listed} FROM {quoted(cells.name)}"))
     except WarehouseError as error:
-        raise _with_line(session, error, seed, view) from error
-    finally:
-        session.change(f"DROP VIEW IF EXISTS {quote(view)}")
+        raise _with_line(session, error, seed, quoted(cells.name)) from error
 
 
 def _word(type_: str) -> str:
     return "STRING" if type_.lower() in _TEXTS else type_
 
 
+def _cell(at: int) -> str:
+    return f"cell_{at}"
+
+
 def _with_line(
-    session: SparkStatements, error: WarehouseError, seed: Seed, view: str
+    session: SparkStages, error: WarehouseError, seed: Seed, cells: str
 ) -> WarehouseError:
     """The error with the line of the first cell that is no value of its column's type."""
     if error.kind is ErrorKind.BAD_VALUE:
-        for column, type_ in zip(seed.table.column_names, seed.types, strict=True):
-            name = quote(column)
+        columns = zip(seed.table.column_names, seed.types, strict=True)
+        for at, (column, type_) in enumerate(columns):
+            name = _cell(at)
             misfit = f"{name} IS NOT NULL AND TRY_CAST({name} AS {type_}) IS NULL"
-            rows = session.rows(
-                f"SELECT {_ROW} FROM {quote(view)} WHERE {misfit} ORDER BY 1 LIMIT 1"
-            )
+            rows = session.rows(f"SELECT {_ROW} FROM {cells} WHERE {misfit} ORDER BY 1 LIMIT 1")
             if rows:
                 return seed.error(error, int(rows[0][0]), column)
     return WarehouseError(
