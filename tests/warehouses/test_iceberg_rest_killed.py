@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import test_spark_killed
 import test_spark_killed_kinds
-from test_spark_killed import KILLS, attempts_at, server, start
+from test_spark_killed import KILLS, attempts_at, server, shared, start
 from test_spark_killed_kinds import KINDS
 
 from killed_writers import InTurns, Start, kill_at_random
@@ -24,7 +24,13 @@ from sail_server import SailServer
 
 pytest.importorskip("pyiceberg")
 
-__all__ = ("server", "start")  # the fixtures
+__all__ = ("server", "shared", "start")  # the fixtures
+
+
+@pytest.fixture
+def way() -> str:
+    """Of Spark's servers, Sail."""
+    return "iceberg"
 
 
 @pytest.fixture
