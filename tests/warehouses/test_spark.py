@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from dagster_models.core.extras import Extras, Index, UserStatement
-from dagster_models.core.materializations import Custom, Function, Incremental, View
+from dagster_models.core.materializations import Custom, Incremental, View
 from dagster_models.core.messages import Verdict
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import Query
@@ -245,7 +245,6 @@ def test_a_session_that_the_server_has_forgotten_is_begun_anew(
 
 STATEMENT = UserStatement("select 1", "pre_statements", "", 1)
 LACKING = {
-    "function": replace(TASK, materialization=Function((), (("", "int"),))),
     "statements": replace(TASK, extras=Extras(before=(STATEMENT,))),
     "grants": replace(TASK, extras=Extras(grants={"select": ("somebody",)})),
     "indexes": replace(TASK, extras=Extras(indexes=(Index(("n",)),))),

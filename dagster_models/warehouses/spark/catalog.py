@@ -17,6 +17,7 @@ from typing import Any
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.backquotes import quote, quoted
+from dagster_models.warehouses.spark import functions
 from dagster_models.warehouses.spark.location import RelationFolder
 from dagster_models.warehouses.spark.proofs import Proof
 from dagster_models.warehouses.spark.server import Server
@@ -37,8 +38,11 @@ class Catalog:
         #: In the properties of our views and the names of our tables. A catalog that lasts, or that
         #: all sessions of a server share, may have those of other locations beside ours.
         self._mark = hashlib.sha256(location.folder.encode()).hexdigest()[:12]
+        self._name = f"dagster_models_{self._mark}"
         self._stamps: dict[tuple[str, str], object] = {}
         self._schemas: set[str] = set()
+        #: Those of the relations that are functions.
+        self._functions: set[tuple[str, str]] = set()
         self._turn = threading.Lock()
         self._cleans_at = 0.0
 
@@ -48,6 +52,7 @@ class Catalog:
             if not self._server.is_known():
                 self._stamps.clear()
                 self._schemas.clear()
+                self._functions.clear()
                 self._server.know()
             stamps = self._location.stamps()
             gone = self._stamps.keys() - stamps.keys()
@@ -80,19 +85,26 @@ class Catalog:
     def show(self, relation: Relation, proof: Proof | None, stamp: object = None) -> None:
         """Put a view of the relation, as its log has it, in place of what has its name."""
         key = relation.schema.lower(), relation.name.lower()
-        if key not in self._stamps and self._is_foreign(relation):
+        is_function = proof is not None and proof.kind == "function"
+        is_foreign = self._is_foreign_function if is_function else self._is_foreign
+        if key not in self._stamps and is_foreign(relation):
             return  # a build of it says so
+        if is_function != (key in self._functions) and key in self._stamps:
+            self._forget(relation)
         if proof is not None and proof.kind == "dropped":
             if key in self._stamps:  # else what has its name is somebody else's
                 self._forget(relation)
             return
         self.add_schema(relation.schema)
+        if proof is not None and proof.kind == "function":
+            self._server.command(functions.creation(relation, proof.definition, self._name))
+            self._functions.add(key)
+            self._stamps[key] = stamp
+            return
         query = proof.definition if proof is not None and proof.kind == "view" else ""
         query = query or f"SELECT * FROM {self._files(relation)}"
         head = f"CREATE OR REPLACE VIEW {quoted(relation)}{self._described(query, proof)}"
-        self._server.command(
-            f"{head} TBLPROPERTIES ('dagster_models_{self._mark}' = '1') AS\n{query}"
-        )
+        self._server.command(f"{head} TBLPROPERTIES ('{self._name}' = '1') AS\n{query}")
         self._stamps[key] = stamp
 
     def _described(self, query: str, proof: Proof | None) -> str:
@@ -130,12 +142,17 @@ class Catalog:
             return
         if not self._is_foreign(relation):
             return
-        raise WarehouseError(
-            ErrorKind.NOT_KEPT,
-            f"Spark has a relation {relation} that no model has built at this location. Nothing was"
-            " changed: rename or drop it by hand, or give the model another name (alias)",
-            name="ForeignRelation",
-        )
+        raise _foreign(relation, "relation")
+
+    def _is_foreign_function(self, relation: Relation) -> bool:
+        said = functions.described(self._server, relation)
+        return said is not None and self._mark not in said
+
+    def refuse_foreign_function(self, relation: Relation) -> None:
+        """The same of a function."""
+        key = relation.schema.lower(), relation.name.lower()
+        if key not in self._functions and self._is_foreign_function(relation):
+            raise _foreign(relation, "function")
 
     def show_published(self, relation: Relation) -> None:
         """The same after a publication, which has taken place whatever the server says. If it
@@ -160,9 +177,12 @@ class Catalog:
             self._schemas.clear()
 
     def _forget(self, relation: Relation) -> None:
+        key = relation.schema.lower(), relation.name.lower()
+        what = "FUNCTION" if key in self._functions else "VIEW"
         with suppress(WarehouseError):
-            self._server.command(f"DROP VIEW IF EXISTS {quoted(relation)}")
-        self._stamps.pop((relation.schema.lower(), relation.name.lower()), None)
+            self._server.command(f"DROP {what} IF EXISTS {quoted(relation)}")
+        self._functions.discard(key)
+        self._stamps.pop(key, None)
 
     def add_schema(self, schema: str) -> None:
         if schema.lower() not in self._schemas:
@@ -203,6 +223,15 @@ class Catalog:
             # Another location may have tables of its files in the same catalog.
             if folder.startswith(ours) and not os.path.exists(folder):
                 self._server.command(f"DROP TABLE IF EXISTS {table}")
+
+
+def _foreign(relation: Relation, what: str) -> WarehouseError:
+    return WarehouseError(
+        ErrorKind.NOT_KEPT,
+        f"Spark has a {what} {relation} that no model has built at this location. Nothing was"
+        " changed: rename or drop it by hand, or give the model another name (alias)",
+        name="ForeignRelation",
+    )
 
 
 def rows_of(table: Any) -> list[tuple[Any, ...]]:

@@ -27,7 +27,7 @@ from dagster_models.warehouses.spark.files import (
     delta_rows,
     translated,
 )
-from dagster_models.warehouses.spark.proofs import Proof, proof_at, proof_text, written
+from dagster_models.warehouses.spark.proofs import Kind, Proof, proof_at, proof_text, written
 from dagster_models.warehouses.spark.table_log import Shown, TableLog
 
 #: Features of a stage that its rows do not need: of its log, and of files that ``delta_rows``
@@ -116,7 +116,8 @@ class DeltaLog(TableLog):
         stage: str,
         commits: Sequence[Commit],
         session: str,
-        view: str = "",
+        kind: Kind = "table",
+        definition: str = "",
         base: int | None = None,
         docs: Extras = NO_EXTRAS,
     ) -> None:
@@ -132,7 +133,7 @@ class DeltaLog(TableLog):
                 # What others have committed since is a conflict.
                 table.load_as_version(version)
                 version += 1
-            properties = _properties(proof_text(view, commits, version, docs))
+            properties = _properties(proof_text(kind, definition, commits, version, docs))
             added, schema = _added(self.folder, stage), staged.schema()
             if table is None:
                 self._begin(added, schema, properties)

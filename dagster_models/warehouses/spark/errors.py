@@ -7,7 +7,7 @@ class of the exception and a message, in which a place or a name may stand.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from dagster_models.core.model import Relation
@@ -66,7 +66,7 @@ _BY_WORDS = (
 #: "found x at 24:25": offsets of characters; "found end of input".
 _OFFSET = re.compile(r"\bfound .*? at (\d+):\d+ expected")
 _AT_END = re.compile(r"\bfound end of input expected")
-_POSITION = re.compile(r"\(line (\d+), pos \d+\)")
+_POSITION = re.compile(r"(?:\(|SQLSTATE: \w+; )line (\d+),? pos \d+")
 #: The class of SQLSTATEs that say that the system, and no text of the user's, is at fault.
 _OF_THE_SYSTEM = "58"
 #: "Caused by: class: [CONDITION] what SQLSTATE: 22018", and perhaps the place in the text.
@@ -80,6 +80,7 @@ _NAMED = (
     re.compile(r'attribute:? ObjectName\(\[.*?Identifier\("([^"]+)"\)\]\)'),
     re.compile(r"Table or view not found: (?:.*\.)?(\w+)"),
     re.compile(r"unknown (?:aggregate |window )?function: (\w+)"),
+    re.compile(r"The routine (?:`\w+`\.)*`(\w+)` cannot be found"),
 )
 
 
@@ -91,8 +92,10 @@ def convert(error: Exception, sql: str, lines_before: int = 0) -> WarehouseError
     message = said.message
     kind = _kind(error, message, said.state)
     line, lines = None, sql.split("\n")
-    found = None if kind is ErrorKind.UNREACHABLE else said.line or _line(error, message, sql)
-    if found is not None and lines_before < found <= len(lines):  # else it is in a view's text
+    places = () if kind is ErrorKind.UNREACHABLE else (said.line, *_lines(error, message, sql))
+    # Others are in a view's text, or in ours: of some errors in a function Spark names all of it.
+    found = next((it for it in places if it and lines_before < it <= len(lines)), None)
+    if found is not None:
         line = found - lines_before
         message = f"{message}\nLINE {line}: {lines[found - 1]}"
     return WarehouseError(
@@ -144,21 +147,21 @@ def _kind(error: Exception, message: str, state: str) -> ErrorKind:
     return _BY_NAME.get(type(error).__name__, ErrorKind.OTHER)
 
 
-def _line(error: Exception, message: str, sql: str) -> int | None:
+def _lines(error: Exception, message: str, sql: str) -> Iterator[int | None]:
+    """The lines that an error names, the surest one first."""
     for context in getattr(error, "getQueryContext", list)() or ():
         start = getattr(context, "startIndex", lambda: -1)()
         if start >= 0:
-            return line_of(sql, start)
+            yield line_of(sql, start)
     if found := _POSITION.search(message):
-        return int(found[1])
+        yield int(found[1])
     if found := _OFFSET.search(message):
-        return line_of(sql, int(found[1]))
+        yield line_of(sql, int(found[1]))
     if _AT_END.search(message):
-        return line_of(sql, len(sql.rstrip()))
+        yield line_of(sql, len(sql.rstrip()))
     for named in _NAMED:
         if found := named.search(message):
-            return only_line(sql, found[1], tokens(sql))
-    return None
+            yield only_line(sql, found[1], tokens(sql))
 
 
 def overtaken(relation: Relation, error: Exception) -> WarehouseError:

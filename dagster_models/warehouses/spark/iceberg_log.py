@@ -34,7 +34,7 @@ from dagster_models.warehouses.spark import iceberg_schema
 from dagster_models.warehouses.spark.files import TableRows, delta_rows
 from dagster_models.warehouses.spark.iceberg_errors import is_unanswered, translated
 from dagster_models.warehouses.spark.iceberg_schema import MARKED
-from dagster_models.warehouses.spark.proofs import Proof, proof_text, read_proof, written
+from dagster_models.warehouses.spark.proofs import Kind, Proof, proof_text, read_proof, written
 from dagster_models.warehouses.spark.table_log import Shown, TableLog
 
 if TYPE_CHECKING:
@@ -147,7 +147,8 @@ class IcebergLog(TableLog):
         stage: str,
         commits: Sequence[Commit],
         session: str,
-        view: str = "",
+        kind: Kind = "table",
+        definition: str = "",
         base: int | None = None,
         docs: Extras = NO_EXTRAS,
     ) -> None:
@@ -156,7 +157,7 @@ class IcebergLog(TableLog):
             version = _version(table)
             self.refuse_overtaken(base, version)
             self.refuse_second(version, commits, session)
-            said = proof_text(view, commits, _next_version(table), docs)
+            said = proof_text(kind, definition, commits, _next_version(table), docs)
             self._commit(table, delta_rows(self.folder_of(stage)), said, stage=stage)
 
     def of(self, key: AttemptId) -> list[Commit]:

@@ -13,7 +13,7 @@ from dagster_models.core.extras import Extras
 from dagster_models.core.model import EMPTY
 from dagster_models.errors import ErrorKind, WarehouseError
 
-Kind: TypeAlias = Literal["table", "view", "dropped"]
+Kind: TypeAlias = Literal["table", "view", "function", "dropped"]
 
 #: The key of the proof in ``userMetadata``, with the number of its format.
 _MARK, _FORMAT = "dagster_models", 1
@@ -23,9 +23,9 @@ _MARK, _FORMAT = "dagster_models", 1
 class Proof:
     """What one commit of the log says. ``commits`` is empty where it is not one of ours.
 
-    ``definition`` is the query of a view. ``fenced``: the session that must not commit any more.
-    ``says_kind``: the commit says what the relation is from here on. ``comment`` and ``columns``
-    are what is said of the relation and of its columns.
+    ``definition`` is the query of a view, or what follows the name of a function. ``fenced``: the
+    session that must not commit any more. ``says_kind``: the commit says what the relation is from
+    here on. ``comment`` and ``columns`` are what is said of the relation and of its columns.
     """
 
     version: int
@@ -79,11 +79,13 @@ def read_proof(version: int, text: str) -> Proof:
     )
 
 
-def proof_text(view: str, commits: Sequence[Commit], version: int, docs: Extras) -> str:
+def proof_text(
+    kind: Kind, definition: str, commits: Sequence[Commit], version: int, docs: Extras
+) -> str:
     now = dt.datetime.now(dt.timezone.utc).isoformat()
     said = [replace(it, committed_at=now, identity=f"version {version}") for it in commits]
     comments = {"comment": docs.comment, "columns": docs.column_comments}
-    return written("view" if view else "table", said, view, docs=comments)
+    return written(kind, said, definition, docs=comments)
 
 
 def written(

@@ -36,7 +36,7 @@ class SparkReading(SparkStatements):
             return stage.size()
         log = self.location.log(relation)
         last = log.last()
-        return None if last is None or last.kind == "view" else log.size()
+        return log.size() if last is not None and last.kind == "table" else None
 
     def there(self, relations: Collection[Relation]) -> list[Relation]:
         self.catalog.refresh()
@@ -60,7 +60,7 @@ class SparkReading(SparkStatements):
             if wanted is not None and str(relation) not in wanted:
                 continue
             last = self.location.log(relation).last()
-            if last is None or last.commits[-1].builder != builder:
+            if last is None or last.commits[-1].builder != builder or last.kind == "function":
                 continue
             commit = last.commits[-1]
             found.append(Built(relation, last.kind == "view", commit, self._kept(relation)))
@@ -113,8 +113,8 @@ class SparkReading(SparkStatements):
         with bulk.mapped(path) as given:
             table = writing.storable(given, self.location.integer_bits)
             state = log.state()
-            if mode == "append" and state is not None and state.kind == "view":
-                what = f"{found} is a view, to which no rows can be added"
+            if mode == "append" and state is not None and state.kind in ("view", "function"):
+                what = f"{found} is a {state.kind}, to which no rows can be added"
                 raise WarehouseError(ErrorKind.UNSUPPORTED, what)
             log.load(table, append=mode == "append")
             self.catalog.refresh()

@@ -18,6 +18,7 @@ from dagster_models.core.commit import Commit
 from dagster_models.core.materializations import (
     AddedTo,
     Custom,
+    Function,
     Incremental,
     Materialization,
     Reading,
@@ -37,7 +38,7 @@ from dagster_models.warehouses.materializations.snapshot_columns import (
 )
 from dagster_models.warehouses.records import from_last_whole
 from dagster_models.warehouses.refusals import refuse_extras, refuse_kind
-from dagster_models.warehouses.spark import contents, incremental, snapshot, writing
+from dagster_models.warehouses.spark import contents, functions, incremental, snapshot, writing
 from dagster_models.warehouses.spark.catalog import Catalog
 from dagster_models.warehouses.spark.location import DeltaFolder, RelationFolder, refuse_folder
 from dagster_models.warehouses.spark.rehearsal import Rehearsal
@@ -47,7 +48,7 @@ from dagster_models.warehouses.spark.table_log import TableLog
 from dagster_models.warehouses.spark.target import SPARK
 from dagster_models.warehouses.spark.text import one_query
 
-_KINDS = (Replace, ViewKind, Incremental, Snapshot)
+_KINDS = (Replace, ViewKind, Incremental, Snapshot, Function)
 
 CAPABILITIES = Capabilities(
     "spark",
@@ -155,6 +156,8 @@ class SparkSession(SparkStages):
             staged = incremental.build(self, task, how)
         elif isinstance(how, Snapshot):
             staged = snapshot.build(self, task, how)
+        elif isinstance(how, Function):
+            staged = functions.build(self, relation, how, task.content)
         else:
             staged = self._table(task)
         if task.contract is not None:
@@ -178,7 +181,7 @@ class SparkSession(SparkStages):
             what = f"the view {task.relation} needs a query"
             raise WarehouseError(ErrorKind.INVALID_REQUEST, what)
         stage = self.begin_stage(task.relation)
-        stage.definition = one_query(task.content.sql)
+        stage.definition, stage.kind = one_query(task.content.sql), "view"
         self.refuse_lost_names(stage, stage.definition)
         self.change(f"CREATE VIEW {quoted(stage.name)} AS\n{stage.definition}\n", 1)
         return Staged(task.relation, None)
@@ -255,9 +258,8 @@ class SparkSession(SparkStages):
             writing.write_definition(stage)
         stage.is_published = True  # an error proves nothing, and what is published keeps its files
         try:
-            log.publish(
-                stage.folder_name, commits, self.tag, stage.definition, self.base, self.docs
-            )
+            of_kind = stage.kind, stage.definition
+            log.publish(stage.folder_name, commits, self.tag, *of_kind, self.base, self.docs)
         except WarehouseError:
             with suppress(OSError):
                 stage.is_published = log.has_files_of(stage.folder_name)

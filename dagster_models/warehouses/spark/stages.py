@@ -32,6 +32,8 @@ class SparkStages(SparkReading):
         state = log.state()
         if log.version() < 0 or (state is not None and state.kind == "dropped"):
             return None
+        if state is not None and state.kind == "function":
+            return None
         return "view" if state is not None and state.kind == "view" else "table"
 
     def begin_with(self, relation: Relation) -> RelationKind | None:
@@ -213,6 +215,9 @@ class SparkStages(SparkReading):
         self.stage, self.scratch, self.base = None, [], None
         self.only_reads = False
         for stage in stages:
+            if stage.kind == "function":
+                with suppress(WarehouseError):
+                    self.change(f"DROP FUNCTION IF EXISTS {quoted(stage.name)}")
             if stage.is_made:
                 with suppress(WarehouseError):
                     self.change(f"DROP SCHEMA IF EXISTS {quote(stage.name.schema)} CASCADE")

@@ -24,7 +24,7 @@ from dagster_models.core.model import Relation
 from dagster_models.core.tasks import AttemptId
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.spark.files import TableRows
-from dagster_models.warehouses.spark.proofs import Proof
+from dagster_models.warehouses.spark.proofs import Kind, Proof
 
 
 class Shown(NamedTuple):
@@ -103,12 +103,13 @@ class TableLog(ABC):
         stage: str,
         commits: Sequence[Commit],
         session: str,
-        view: str = "",
+        kind: Kind = "table",
+        definition: str = "",
         base: int | None = None,
         docs: Extras = NO_EXTRAS,
     ) -> None:
-        """Commit the files of a stage in place of all others. ``view``: the definition, if the
-        relation becomes a view. ``base``: the version whose rows the stage began with, -1 for no
+        """Commit the files of a stage in place of all others. ``kind``: what there is from here on,
+        with its ``definition``. ``base``: the version whose rows the stage began with, -1 for no
         table. ``docs`` has the comments. After a WarehouseError only ``of`` says what is true."""
 
     @abstractmethod

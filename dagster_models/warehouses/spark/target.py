@@ -117,7 +117,6 @@ SPARK = TargetType(
     extra="spark",
     own_schemas="dagster_models_stage_",
     lacks={
-        "function": "Sail has no CREATE FUNCTION, and elsewhere no table's log could hold one",
         "custom": "its code builds in a transaction, and Spark has none over several statements",
         "statements": "they would run in no transaction with the relation's publication",
         "grants": "the location is a folder, and whoever can read it can read all of it",

@@ -21,6 +21,7 @@ from dagster_models.util.seed_types import SeedType
 from dagster_models.warehouses.backquotes import quote, quoted
 from dagster_models.warehouses.seeds import Seed, SeedWords, read_seed
 from dagster_models.warehouses.spark.files import TableRows, delta_rows, live_files, translated
+from dagster_models.warehouses.spark.proofs import Kind
 from dagster_models.warehouses.spark.table_log import TableLog
 from dagster_models.warehouses.spark.text import literal
 
@@ -58,6 +59,7 @@ class Stage:
     name: Relation
     folder: str
     definition: str = ""
+    kind: Kind = "table"
     rows: int | None = None
     is_made: bool = False
     is_published: bool = False
@@ -179,8 +181,8 @@ def write_table(stage: Stage, table: Any) -> None:
 
 
 def write_definition(stage: Stage) -> None:
-    """The rows that whoever reads the folder of a view finds there."""
-    write_table(stage, pa.table({"definition_of_a_view": [stage.definition]}))
+    """The rows that whoever reads the folder of a view or function finds there."""
+    write_table(stage, pa.table({f"definition_of_a_{stage.kind}": [stage.definition]}))
 
 
 # Seeds -------------------------------------------------------------------------------------------
