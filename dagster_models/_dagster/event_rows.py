@@ -1,20 +1,29 @@
-"""Stores the events that a run has most of, row for row as Dagster's own class does.
+"""Stores the events that a run has most of, row for row as Dagster's own class does, and reads the
+rows of the assets that each step asks for.
 
 Dagster makes an SQLAlchemy statement of each row, with the values in it, and SQLAlchemy takes each
 one apart again to find out whether it has compiled it before. For the events of a small step that
 takes longer than all else that is done with them. So these events are written by statements of
-SQLite's own, and Dagster writes all others. tests/_dagster/test_storage.py compares the rows.
+SQLite's own, and Dagster writes all others; with the assets' rows it is alike.
+tests/_dagster/test_storage.py compares the rows.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timezone
 from typing import Any, Protocol
 
-from dagster import DagsterEvent, DagsterEventType, EventLogEntry, EventLogRecord, serialize_value
+from dagster import (
+    AssetKey,
+    DagsterEvent,
+    DagsterEventType,
+    EventLogEntry,
+    EventLogRecord,
+    serialize_value,
+)
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -41,6 +50,15 @@ _MATERIALIZED = (
     " last_materialization_timestamp = excluded.last_materialization_timestamp"
 )
 
+#: Those that are not wiped, as Dagster asks for them where the columns of ``_MATERIALIZED`` are
+#: filled.
+_ASSETS = (
+    "SELECT id, asset_key, last_materialization, last_run_id, asset_details, cached_status_data"
+    " FROM asset_keys WHERE asset_key IN ({}) AND (wipe_timestamp IS NULL"
+    " OR last_materialization_timestamp > wipe_timestamp) ORDER BY asset_key ASC"
+)
+_MOST_ASSETS = 100  #: at once; Dagster asks for no more, and SQLite has a limit of parameters
+
 _OF_A_RUN_ALONE = frozenset(
     {DagsterEventType.STEP_START, DagsterEventType.STEP_OUTPUT, DagsterEventType.STEP_SUCCESS}
 )
@@ -59,6 +77,10 @@ class Storage(Protocol):
     def has_table(self, table_name: str) -> bool: ...
 
     def has_asset_key_index_cols(self) -> bool: ...
+
+    def has_secondary_index(self, name: str) -> bool: ...
+
+    def can_read_asset_status_cache(self) -> bool: ...
 
     def get_asset_tags_to_index(self, tag_keys: set[str]) -> Collection[str]: ...
 
@@ -144,3 +166,28 @@ def _record(event_id: int | None, text: str) -> str:
     nothing: Any = None
     record = serialize_value(EventLogRecord(storage_id=event_id or 0, event_log_entry=nothing))
     return record.replace("null", text, 1)
+
+
+def asset_rows(
+    storage: Storage, asset_keys: Sequence[AssetKey] | None
+) -> list[dict[str, Any]] | None:
+    """The rows of these assets that are there, in the order of their keys; None where Dagster has
+    to read them: they are all assets, or very many, or the tables are of an old version.
+
+    Raises DBAPIError, as SQLAlchemy does.
+    """
+    if not asset_keys or len(asset_keys) > _MOST_ASSETS:
+        return None
+    if not (
+        storage.has_secondary_index("asset_key_index_columns")
+        and storage.can_read_asset_status_cache()
+    ):
+        return None
+    keys = [key.to_string() for key in asset_keys]
+    with storage.index_connection() as connection:
+        try:
+            found = _sqlite(connection).execute(_ASSETS.format(", ".join("?" * len(keys))), keys)
+            names = [column for column, *_ in found.description]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        except sqlite3.Error as error:
+            raise DBAPIError.instance(None, None, error, sqlite3.Error) from error

@@ -43,13 +43,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from dagster import (
-    AssetKey,
-    EventLogEntry,
-    EventLogRecord,
-    Field,
-    StringSource,
-)
+from dagster import AssetKey, EventLogEntry, Field, StringSource
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
     INDEX_SHARD_NAME,
     SqliteEventLogStorage,
@@ -196,26 +190,25 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         known = f"column {column_name}"
         return _remembered(self._shards, known, lambda: bool(stock(conn, column_name)))
 
-    def _get_latest_materialization_records(
-        self, raw_asset_rows: Sequence[Any]
-    ) -> Mapping[AssetKey, EventLogRecord | None]:
-        """Each asset's last materialisation. Dagster asks for the inputs of every step.
+    def get_asset_records(self, asset_keys: Sequence[AssetKey] | None = None) -> Sequence[Any]:
+        """What the index knows of these assets. Dagster asks for the inputs of every step.
 
-        The row holds it, unless the asset was wiped or an old version of Dagster wrote the row. The
-        stock class queries the database for such assets even if there are none, and parses the
-        text of an upstream again for each of its downstreams.
+        An asset's row holds its last materialisation, unless the asset was wiped or an old version
+        of Dagster wrote the row. The stock class makes the statement anew each time, queries the
+        database for such assets even if there are none, and parses the text of an upstream again
+        for each of its downstreams.
         """
-        found: dict[AssetKey, EventLogRecord | None] = {}
-        for row in raw_asset_rows:
-            key = AssetKey.from_db_string(row["asset_key"])
-            text = None if row["asset_details"] else row["last_materialization"]
-            record = known_records.record_of(text)
-            if key is None or record is None:
-                return SqliteEventLogStorage._get_latest_materialization_records(
-                    self, raw_asset_rows
-                )
-            found[key] = record
-        return found
+        rows = event_rows.asset_rows(self, asset_keys)
+        records = [
+            None if row["asset_details"] else known_records.record_of(row["last_materialization"])
+            for row in rows or ()
+        ]
+        if rows is None or None in records:
+            return SqliteEventLogStorage.get_asset_records(self, asset_keys)
+        return [
+            self._construct_asset_record_from_row(row, record, True)
+            for row, record in zip(rows, records, strict=True)
+        ]
 
     def store_event(self, event: EventLogEntry) -> None:
         stock = partial(SqliteEventLogStorage.store_event, self)

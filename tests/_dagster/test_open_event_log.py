@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dagster import AssetKey, DagsterInstance, EventLogEntry
+from dagster import (
+    AssetKey,
+    AssetMaterialization,
+    DagsterInstance,
+    EventLogEntry,
+    serialize_value,
+)
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 from dagster_models._dagster.event_log import has_stock_event_log, open_event_log
@@ -20,13 +26,6 @@ from event_logs import event, numbers, one_by_one, stock
 from running import make_project
 
 in_place_of = PooledSqliteEventLogStorage.in_place_of
-#: The row of an asset that was wiped before it was materialised again.
-_WIPED = {
-    "asset_key": AssetKey("a").to_string(),
-    "asset_details": None,
-    "last_materialization": None,
-    "last_materialization_timestamp": None,
-}
 
 
 @pytest.fixture
@@ -152,7 +151,7 @@ def test_a_method_that_began_in_the_block_works_after_it(storage: SqliteEventLog
         begun = storage
         store, has_table, has_index = begun.store_event, begun.has_table, begun.has_secondary_index
         batch, has_column = begun.store_event_batch, begun._has_asset_key_col_on_connection
-        records, dispose = begun._get_latest_materialization_records, begun.dispose
+        records, dispose = begun.get_asset_records, begun.dispose
         connection, commit = begun.run_connection("run"), begun.one_commit("run")  # type: ignore[attr-defined]
     store(event("run", 1))
     batch([event("run", 2)])
@@ -165,10 +164,15 @@ def test_a_method_that_began_in_the_block_works_after_it(storage: SqliteEventLog
     assert has_index("no such migration") is False
     with storage.index_connection() as opened:
         assert has_column(opened, "asset_details")
-    assert records([]) == {}
-    (found,) = records([_WIPED]).values()  # which it looks for in the log
-    assert found is not None
-    assert found.run_id == "run"
+    assert records([]) == []
+    (found,) = records([AssetKey("a")])
+    assert found == storage.get_asset_records([AssetKey("a")])[0]
+    assert found.asset_entry.last_run_id == "run"
+    with storage.index_connection() as opened:  # as Dagster 0.11 wrote it: it is found in the log
+        old = serialize_value(AssetMaterialization("a"))
+        opened.exec_driver_sql("update asset_keys set last_materialization = ?", (old,))
+    (again,) = records([AssetKey("a")])
+    assert again.asset_entry.last_materialization == found.asset_entry.last_materialization
     assert [log_of(path), log_of(storage.path_for_shard("index"))] == [0, 0]
     assert type(storage) is SqliteEventLogStorage
     dispose()

@@ -205,7 +205,7 @@ def test_the_last_materialisations_are_those_that_the_stock_class_finds(
 
     def both_find(alpha: bool) -> None:
         for _ in range(2):
-            for asked in (keys, keys[:1]):
+            for asked in (None, [], keys * 40, keys[:1], keys[::-1], keys):
                 found = pooled.get_asset_records(asked)
                 assert found == theirs.get_asset_records(asked)
             entries = {
@@ -230,6 +230,18 @@ def test_the_last_materialisations_are_those_that_the_stock_class_finds(
     both_find(alpha=False)
     theirs.store_event(event("later", 1, "alpha")._replace(timestamp=time.time() + 2))
     both_find(alpha=True)
+
+
+@pytest.mark.parametrize(("wiped", "count"), [("2001-01-01", 1), ("2999-01-01", 0)])
+def test_an_asset_that_was_wiped_after_its_last_event_is_not_there(
+    pooled: PooledSqliteEventLogStorage, tmp_path: Path, wiped: str, count: int
+) -> None:
+    pooled.store_event(event("run", 1, "alpha"))
+    with pooled.index_connection() as conn:
+        conn.execute(sqlalchemy.text("update asset_keys set wipe_timestamp = :w"), {"w": wiped})
+    found = pooled.get_asset_records([AssetKey("alpha")])
+    assert found == stock(tmp_path / "runs").get_asset_records([AssetKey("alpha")])
+    assert len(found) == count
 
 
 def test_a_result_that_was_not_read_to_its_end_does_not_stop_the_next_write(

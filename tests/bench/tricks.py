@@ -88,7 +88,7 @@ TRICKS = (
         "last materialisations from the asset's row",
         "run",
         "from dagster_models._dagster.storage import PooledSqliteEventLogStorage as Storage\n"
-        "del Storage._get_latest_materialization_records\n",
+        "del Storage.get_asset_records\n",
     ),
     Trick(
         "records of what was just stored",
