@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from dagster_models.cli.project import load
-from dagster_models.cli.verifying_tables import add_verify_tables, verified_tables
 from dagster_models.dbt.importing import Imported
 from dagster_models.dbt.project.manifest import Manifest
 from dagster_models.dbt.verification.compiled_texts import compiled_texts
@@ -32,7 +31,22 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--compiled", type=Path, action="append", default=[], metavar="PATH", help=text
     )
-    add_verify_tables(parser)
+    _add_verify_tables(parser)
+
+
+def _add_verify_tables(parser: argparse.ArgumentParser) -> None:
+    text = (
+        "run dbt and what was written, each on a copy of the database, and compare each relation"
+        " row by row, and the result of each test; exit code 1 if one differs"
+    )
+    parser.add_argument("--verify-tables", action="store_true", help=text)
+    text = "dbt's executable, for --verify-tables (default: `dbt` of PATH)"
+    parser.add_argument("--dbt", metavar="PROGRAM", help=text)
+    text = (
+        "a database that dbt has built, with which --verify-tables compares in place of a run of"
+        " dbt: a file, or the name of a database on the server"
+    )
+    parser.add_argument("--against", metavar="DATABASE", help=text)
 
 
 def verified(
@@ -58,6 +72,8 @@ def verified(
             found, texts=verify_texts(manifest, texts, project, imported.report, edited)
         )
     if options.verify_tables:
+        from dagster_models.cli.verifying_tables import verified_tables  # which few imports need
+
         relations, tests = verified_tables(options, manifest, imported, into)
         found = replace(found, relations=relations, tests=tests)
     return found

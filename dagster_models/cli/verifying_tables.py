@@ -39,21 +39,6 @@ from dagster_models.project.targets import usable_target
 _NOT_RUN = "the run has no such step"
 
 
-def add_verify_tables(parser: argparse.ArgumentParser) -> None:
-    text = (
-        "run dbt and what was written, each on a copy of the database, and compare each relation"
-        " row by row, and the result of each test; exit code 1 if one differs"
-    )
-    parser.add_argument("--verify-tables", action="store_true", help=text)
-    text = "dbt's executable, for --verify-tables (default: `dbt` of PATH)"
-    parser.add_argument("--dbt", metavar="PROGRAM", help=text)
-    text = (
-        "a database that dbt has built, with which --verify-tables compares in place of a run of"
-        " dbt: a file, or the name of a database on the server"
-    )
-    parser.add_argument("--against", metavar="DATABASE", help=text)
-
-
 def verified_tables(
     options: argparse.Namespace, manifest: Manifest, imported: Imported, into: Path
 ) -> tuple[tuple[RelationResult, ...], tuple[TestResult, ...]]:

@@ -86,7 +86,8 @@ def _write(
         done.conflicts.append(path)
         _put(aside, data)
         return recorded or ""
-    aside.unlink(missing_ok=True)
+    if recorded is not None:  # an earlier import may have put a text aside
+        aside.unlink(missing_ok=True)
     return digest
 
 
@@ -109,8 +110,11 @@ def _remove(into: Path, path: str, recorded: str, done: WrittenFiles) -> bool:
 
 
 def _put(file: Path, data: bytes) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(data)
+    try:
+        file.write_bytes(data)
+    except FileNotFoundError:  # the first file of its folder
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
 
 
 def _digest(data: bytes) -> str:

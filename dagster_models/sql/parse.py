@@ -23,7 +23,7 @@ from dagster_models.sql.kept_case import kept_case
 from dagster_models.sql.nodes import unlink
 from dagster_models.sql.parsed import ParsedSql, Placeholder, Qualifier
 from dagster_models.sql.table_walk import FoundNames, find_names
-from dagster_models.sql.tokens import TokenizedText
+from dagster_models.sql.tokens import TokenizedText, second_statement
 
 __all__ = [
     "ParsedSql",
@@ -129,7 +129,7 @@ def _refuse_other_than_one_query(source: TokenizedText, statements: Sequence[exp
         raise source.error("there is no query, only comments", 0, "Write a SELECT.")
     if len(statements) > 1:
         fix = "A model is one query: move the other statement to a file of its own."
-        raise source.error("a second statement begins here", source.second_statement(), fix)
+        raise source.error("a second statement begins here", second_statement(source), fix)
     tree = statements[0]
     if isinstance(tree, exp.Select) and not tree.expressions and tree.args.get("from_") is None:
         raise source.error("the SELECT has no columns", source.tokens[0].start)

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from dagster_models.sql.tokens import TokenizedText
+from dagster_models.sql.tokens import TokenizedText, second_statement
 
 _KINDS = ("TABLE", "VIEW", "INDEX", "SEQUENCE")
 _FIX = (
@@ -28,7 +28,7 @@ def refuse_other_statements(text: str, dialect: str) -> None:
     start = source.tokens[0].start
     if len(trees) > 1:
         fix = "Write a list, with one statement in each item."
-        raise source.error("a second statement begins here", source.second_statement(), fix)
+        raise source.error("a second statement begins here", second_statement(source), fix)
     (tree,) = trees
     word = source.tokens[0].text.upper()
     if isinstance(tree, (exp.Transaction, exp.Commit, exp.Rollback)):

@@ -6,7 +6,7 @@ import logging
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import chain, takewhile
 from typing import Any
 
@@ -22,7 +22,7 @@ from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.executed_comments import opened
 from dagster_models.sql.parsed import Placeholder
 from dagster_models.sql.rewriting.prepare import prepare
-from dagster_models.sql.rewriting.token_rewriter import TEXTS
+from dagster_models.sql.rewriting.token_rewriter import TEXTS, Prepared
 from dagster_models.util.positions import Lines
 
 _FIX = (
@@ -85,13 +85,18 @@ class TokenizedText:
                 self.tokens = parser.tokenize(_blanked(text, self.tokens, blanks))
         except TokenError:
             raise self.unclosed() from None
-        #: What the parser gets: the same tokens, except where its grammar is narrower.
-        self.prepared = prepare(text, self.tokens, self.dialect.tokens, parser.tokenize)
-        #: Offset -> index of the parser's tokens, where they differ from those of the text.
-        self.prepared_at = self._places()
+        self._opened = text
         self._trees: list[exp.Expr] | None = None
 
-    def _places(self) -> dict[int, int] | None:
+    @cached_property
+    def prepared(self) -> Prepared:
+        """What the parser gets: the same tokens, except where its grammar is narrower."""
+        return prepare(self._opened, self.tokens, self.dialect.tokens, self.parser.tokenize)
+
+    @cached_property
+    def prepared_at(self) -> dict[int, int] | None:
+        """Offset -> index of the parser's tokens, where they differ from those of the text. It is
+        asked for once the text is parsed."""
         if self.prepared.tokens is self.tokens:
             return None
         return {token.start: i for i, token in enumerate(self.prepared.tokens)}
@@ -153,7 +158,6 @@ class TokenizedText:
             if _forms(wider.tokens) == _forms(self.prepared.tokens):
                 raise
             self.prepared = wider
-            self.prepared_at = self._places()
             return self.parser.parser().parse(self.prepared.tokens, self.text)
 
     def _too_deep(self) -> int | None:
@@ -194,15 +198,6 @@ class TokenizedText:
         calls = (t.start for t, after in pairs if t.text == name and after.text == "(")
         types = (t.start for t in self.tokens if t.text.lower() == name.lower())
         return next(chain(calls, types), 0)
-
-    def second_statement(self) -> int:
-        ended = False
-        for token in self.tokens:
-            if _is_semicolon(token):
-                ended = True
-            elif ended:
-                return token.start
-        return 0
 
     def is_string(self, identifier: exp.Expr) -> bool:
         index = self.at(identifier.meta.get("start", -1))
@@ -342,6 +337,17 @@ class TokenizedText:
     def trailing_semicolons(self) -> tuple[int, ...]:
         ends = takewhile(_is_semicolon, reversed(self.tokens))
         return tuple(sorted(token.start for token in ends))
+
+
+def second_statement(source: TokenizedText) -> int:
+    """Where the second of a text's statements begins, 0 if there is none."""
+    ended = False
+    for token in source.tokens:
+        if _is_semicolon(token):
+            ended = True
+        elif ended:
+            return int(token.start)
+    return 0
 
 
 def _blanked(text: str, tokens: Sequence[Token], zero_width: re.Pattern[str]) -> str:

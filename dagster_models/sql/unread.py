@@ -14,7 +14,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from dagster_models.core.model import Reference
 from dagster_models.sql.parsed import ParsedSql
-from dagster_models.sql.tokens import TokenizedText
+from dagster_models.sql.tokens import TokenizedText, second_statement
 
 _BEGINS = {TokenType.SELECT, TokenType.WITH, TokenType.FROM, TokenType.L_PAREN, TokenType.VALUES}
 _NAMES = {TokenType.VAR, TokenType.IDENTIFIER}
@@ -26,7 +26,7 @@ def read_tokens(text: str, dialect: str) -> ParsedSql:
     source = TokenizedText(text, dialect)
     if not source.tokens or source.tokens[0].token_type not in _BEGINS:
         raise source.error("it does not begin as a query does", 0, "Write a SELECT.")
-    if second := source.second_statement():
+    if second := second_statement(source):
         fix = "A model is one query: move the other statement to a file of its own."
         raise source.error("a second statement begins here", second, fix)
     return ParsedSql(

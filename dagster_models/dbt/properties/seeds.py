@@ -14,8 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
-
 from dagster_models.dbt.project.manifest import DbtNode, Manifest
 from dagster_models.dbt.project.remarks import Remark, Weight
 from dagster_models.dbt.properties import agate_types
@@ -66,7 +64,7 @@ def seed_file(node: DbtNode, manifest: Manifest) -> SeedFile:
     delimiter = str(config.get("delimiter") or ",")
     try:
         found = _as_dbt(path, data, delimiter, config.get("column_types") or {}, manifest)
-    except (UnicodeDecodeError, csv.Error, duckdb.Error, ValueError) as error:
+    except (UnicodeDecodeError, csv.Error, ValueError) as error:
         what = f"dbt cannot load the file either: {str(error).splitlines()[0]}"
         return SeedFile(data, {}, (*remarks, Remark(node.unique_id, what, Weight.DIFFERS)))
     folds = manifest.adapter_type in _FOLDING and config.get("quote_columns") is False
@@ -112,16 +110,22 @@ def _as_dbt(
 def _copied(
     path: Path, names: Sequence[str], types: Sequence[str], delimiter: str
 ) -> list[list[str | None]]:
-    """The rows of dbt-duckdb's own statement, in a database in memory."""
+    """The rows of dbt-duckdb's own statement, in a database in memory. Raises ValueError for a file
+    that DuckDB does not load."""
+    import duckdb  # imports for other adapters need not wait for it
+
     listed = [f'"{name}" {type_}' for name, type_ in zip(names, types, strict=True)]
     quoted = [text.replace("'", "''") for text in (str(path), delimiter)]
-    with duckdb.connect() as session:
-        session.execute("set TimeZone = 'UTC'")
-        session.execute(f"create table seed ({', '.join(listed)})")
-        options = f"format csv, header true, delimiter '{quoted[1]}'"
-        session.execute(f"copy seed from '{quoted[0]}' ({options})")
-        texts = ", ".join(f'cast("{name}" as varchar)' for name in names)
-        rows = session.execute(f"select {texts} from seed").fetchall()
+    try:
+        with duckdb.connect() as session:
+            session.execute("set TimeZone = 'UTC'")
+            session.execute(f"create table seed ({', '.join(listed)})")
+            options = f"format csv, header true, delimiter '{quoted[1]}'"
+            session.execute(f"copy seed from '{quoted[0]}' ({options})")
+            texts = ", ".join(f'cast("{name}" as varchar)' for name in names)
+            rows = session.execute(f"select {texts} from seed").fetchall()
+    except duckdb.Error as error:
+        raise ValueError(str(error)) from error
     return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in names]
 
 

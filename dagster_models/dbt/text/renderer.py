@@ -40,6 +40,7 @@ from dagster_models.dbt.text.template import (
     compiled_expression,
     environment,
     expression,
+    rendered,
     template,
 )
 from dagster_models.dbt.text.variables import VarFunction
@@ -80,7 +81,7 @@ class Renderer:
     def render(self, text: str, node: DbtNode, incremental: bool, seen: Seen) -> str:
         """Render a text in the context of *node*. Raises NotImportable."""
         context = self.context(node, incremental, seen)
-        return self.guarded(lambda: template(text).render(context))
+        return self.guarded(lambda: rendered(template(text), context))
 
     def readings(self, text: str, node: DbtNode, seen: Seen) -> tuple[str, str]:
         """What the text is in a later build, and in a build in full. It is rendered once if nothing
@@ -94,7 +95,7 @@ class Renderer:
     def value(self, text: str, node: DbtNode, incremental: bool, seen: Seen) -> Any:
         """The value of an expression. Raises NotImportable."""
         context = self.context(node, incremental, seen)
-        return self.guarded(lambda: compiled_expression(text)(**context))
+        return self.guarded(lambda: compiled_expression(text)(context))
 
     def called(self, name: str, arguments: Sequence[Any], node: DbtNode, seen: Seen) -> Any:
         """The value of an expression that is a call with constants, which need not be compiled.
@@ -111,7 +112,7 @@ class Renderer:
             context["_dbt_generic_test_kwargs"] = self.guarded(
                 lambda: {key: self._argument(key, it, context) for key, it in arguments.items()}
             )
-        return self.guarded(lambda: template(node.raw_code).render(context))
+        return self.guarded(lambda: rendered(template(node.raw_code), context))
 
     def relation(self, unique_id: str) -> RelationObject:
         found = self._relations.get(unique_id)
@@ -207,7 +208,7 @@ class Renderer:
         inner = value.strip()
         if inner.startswith("{{") and inner.endswith("}}") and expression(inner[2:-2]) is not None:
             return environment().compile_expression(inner[2:-2])(**context)
-        return template(value).render(context) if "{" in value else value
+        return rendered(template(value), context) if "{" in value else value
 
     def guarded(self, work: Callable[[], T]) -> T | str:
         """What *work* returns, or what `return()` gives outside of a macro. Raises NotImportable

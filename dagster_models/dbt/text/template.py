@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from types import BuiltinMethodType, FunctionType
+from types import BuiltinMethodType, FunctionType, MethodType
 from typing import Any, NoReturn
 
 from jinja2 import Template, TemplateSyntaxError, nodes, pass_context
@@ -22,6 +22,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from dagster_models.dbt.text.errors import NotImportable
 from dagster_models.dbt.text.graph import ChosenEntries, entries_of
+from dagster_models.dbt.text.variables import VarFunction
 
 #: Before the name of each macro in its module: Jinja does not export names with an underscore.
 MACRO = "dbt_macro__"
@@ -78,15 +79,18 @@ _OF_PLAIN: Mapping[type, frozenset[str]] = {
     for of in (str, dict, list)
 }
 _OF_DICTS = frozenset(dir(dict))
+#: What is called as it is, if its function has no attributes.
+_PLAIN_CALLS = frozenset({FunctionType, MethodType, BuiltinMethodType, VarFunction})
 
 
 class _Environment(SandboxedEnvironment):
-    """Texts of dbt call macros by the million, so a plain function, or a method of a plain value,
-    is called without the questions whose answers are those of its attributes, as it has none."""
+    """Texts of dbt call macros by the million, so a plain function or method is called without the
+    questions whose answers are those of its attributes, as it has none."""
 
     def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:
         kind = type(__obj)
-        if kind is not BuiltinMethodType and (kind is not FunctionType or __obj.__dict__):
+        of = __obj.__func__ if kind is MethodType else __obj
+        if kind not in _PLAIN_CALLS or (type(of) is FunctionType and of.__dict__):
             return super().call(__context, __obj, *args, **kwargs)
         kwargs.pop("_block_vars", None)
         kwargs.pop("_loop_vars", None)
@@ -183,6 +187,12 @@ def _is_comparison(name: object, test: object) -> bool:
 def template(text: str) -> Template:
     """The text as a template. Both readings of a model are made from one."""
     return environment().from_string(text)
+
+
+def rendered(made: Template, context: Mapping[str, Any]) -> str:
+    """As ``Template.render``, which copies the context twice: it has each macro of the project."""
+    own = made.new_context(context, shared=True)  # type: ignore[arg-type]
+    return "".join(made.root_render_func(own))
 
 
 def parsed(text: str, path: str) -> nodes.Template:
