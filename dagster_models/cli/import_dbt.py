@@ -37,7 +37,7 @@ from dagster_models.pages.dbt_import import import_page
 from dagster_models.project.first_project import DEFINITIONS
 from dagster_models.project.problems import errors_of
 from dagster_models.util.atomic_file import replace_file
-from dagster_models.util.gc_tuning import rare_collections
+from dagster_models.util.gc_tuning import WITH_GARBAGE, rare_collections
 
 HELP = "write a project of a dbt project: its models without Jinja, its tests, seeds and settings"
 
@@ -98,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
         options.keep_jinja,
         into,
     )
-    with TemporaryDirectory(prefix="dagster_models_") as folder, rare_collections():
+    with TemporaryDirectory(prefix="dagster_models_") as folder, rare_collections(WITH_GARBAGE):
         manifest = read_manifest(root, _file(options.manifest, "manifest.json", "--manifest"))
         imported = import_project(manifest, given, _trial_load(Path(folder)))
     with writing(into):

@@ -360,7 +360,7 @@ class _StatementWalk:
                 name = self.alias(identifier)
                 if (owner := table_called(name, scope)) is not None and owner in found.clashing:
                     found.qualifiers.append(FoundQualifier((identifier,), (name,), owner))
-        for table in (*every, *found.tables):  # each refers to its scope, and nobody else does
+        for table in (*every, *found.tables):  # a cycle, which only the collector would free
             table.scope.tables.clear()
         return found
 

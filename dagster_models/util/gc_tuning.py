@@ -10,23 +10,27 @@ import contextlib
 import gc
 from collections.abc import Iterator
 
-_RARELY = (1_000_000, 20, 100)
+#: New objects until the young ones are gone through: more than a load of 5,000 models makes.
+_RARELY = (3_000_000, 20, 100)
+#: The same of work that leaves much garbage with cycles, which stays in memory until then.
+WITH_GARBAGE = 1_000_000
 
 
 @contextlib.contextmanager
-def rare_collections() -> Iterator[None]:
-    """Collect garbage rarely during the block.
+def rare_collections(young: int = 0) -> Iterator[None]:
+    """Collect garbage rarely during the block: once there are *young* new objects, if said.
 
-    A load makes a million objects, and nearly all of them stay. With its usual thresholds the
-    collector goes through them over and over, which takes a third of the time. It still has to run,
-    because syntax trees contain cycles. Of several threads in such blocks, the first one to enter
-    restores the thresholds.
+    A load of 5,000 models makes two million objects, and nearly all of them stay. With its usual
+    thresholds the collector goes through them over and over, which takes a third of the time. It
+    still has to run, because users' code and templates may leave cycles. Of several threads in such
+    blocks, the first one to enter restores the thresholds.
     """
     before = gc.get_threshold()
-    if not 0 < before[0] < _RARELY[0]:
+    rarely = young or _RARELY[0]
+    if not 0 < before[0] < rarely:
         yield
         return
-    gc.set_threshold(*_RARELY)
+    gc.set_threshold(rarely, *_RARELY[1:])
     try:
         yield
     finally:
