@@ -77,9 +77,11 @@ test-nightly: $(VENV)/.installed-nightly setup ## run every test, also those tha
 conformance: setup ## ask every warehouse what it can do, and print the matrix of docs/warehouse_authors.md
 	@$(PYTEST) -n 0 -m feature tests/warehouses tests/processes
 
-# Not in `dev`: Ray has 72 MB, and its tests need a minute for a cluster; moto, an object store, has 60 MB.
+# Not in `dev`: Ray has 72 MB, and its tests need a minute for a cluster; moto, an object store, has 60 MB. adlfs and
+# gcsfs are what az:// and gs:// need, with an emulator of the one; that of the other, azurite, is from npm.
 $(VENV)/.installed-nightly: $(VENV)/.installed
-	@$(BIN)/python -m pip install --quiet --editable '.[ray,store]' 'moto[s3]>=5.2,<6' flask flask-cors --constraint constraints.txt
+	@$(BIN)/python -m pip install --quiet --editable '.[ray,store]' 'moto[s3]>=5.2,<6' flask flask-cors \
+		adlfs gcsfs gcp-storage-emulator --constraint constraints.txt
 	@touch $@
 
 # constraints.txt pins DuckDB 1.5, and `pip install` without it brings DuckDB 2, which needs Python 3.11.

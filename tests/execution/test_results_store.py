@@ -13,9 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
+from cloud_stores import BUCKET, started_cloud, why_no_cloud
 from dagster_models.execution import results_store
 from dagster_models.execution.results_store import (
     STORE_VARIABLE,
@@ -278,3 +280,24 @@ def test_a_run_is_stored_in_s3(
         system = s3fs.S3FileSystem()
         files = {name: system.cat(f"{store.bucket}/{place}/{name}") for name in FILES}
         refuse_unsound(files, "failure", "one")
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("scheme", ["az", "gs"])
+def test_a_run_is_stored_in_an_emulated_cloud(
+    target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    if why := why_no_cloud(scheme):
+        pytest.skip(why)
+    with started_cloud(scheme) as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv(STORE_VARIABLE, f"{scheme}://{BUCKET}/results")
+        leave_run(target, "one")
+        place = f"{BUCKET}/results/{HEADER.project}/one"
+        for _ in range(2):  # a run that goes on is stored once more
+            store_results(target, tmp_path, "one", pytest.fail)
+            system = fsspec.filesystem(scheme, skip_instance_cache=True)
+            assert sorted(system.find(BUCKET)) == sorted(f"{place}/{name}" for name in FILES)
+            files = {name: system.cat(f"{place}/{name}") for name in FILES}
+            refuse_unsound(files, "failure", "one")

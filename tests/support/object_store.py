@@ -62,7 +62,7 @@ def started_store() -> Iterator[ObjectStore]:
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
-            _await(server, port)
+            wait_for(server, port)
             make = urllib.request.Request(f"http://127.0.0.1:{port}/lakes", method="PUT")
             with urllib.request.urlopen(make):
                 yield ObjectStore(port, "lakes")
@@ -70,7 +70,7 @@ def started_store() -> Iterator[ObjectStore]:
             server.kill()
 
 
-def _await(server: subprocess.Popen[bytes], port: int) -> None:
+def wait_for(server: subprocess.Popen[bytes], port: int) -> None:
     end = time.monotonic() + _START_SECONDS
     while True:
         try:
