@@ -4,7 +4,9 @@
                                 `pyspark` of PyPI has them, in an environment of its own)
     DAGSTER_MODELS_SPARK_JARS   the jars of a Delta that fits it, with commas between them
 
-It needs Java, half a minute to start, and a gigabyte.
+Any jar of Delta will do. The first one was compiled from the source of Delta 4.0.1 by the Scala
+compiler in Spark's own jars/, without its classes for S3 and DynamoDB. The server needs Java, half
+a minute to start, and a gigabyte.
 """
 
 from __future__ import annotations

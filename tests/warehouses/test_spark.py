@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from dagster_models.core.extras import Extras, Index, UserStatement
 from dagster_models.core.materializations import Custom, Incremental, View
@@ -26,6 +27,7 @@ from dagster_models.warehouses.spark import session as spark
 from dagster_models.warehouses.spark import text
 from dagster_models.warehouses.spark.delta_log import DeltaLog
 from dagster_models.warehouses.spark.errors import convert
+from dagster_models.warehouses.spark.files import delta_rows, live_files
 from dagster_models.warehouses.spark.iceberg_log import IcebergLog
 from dagster_models.warehouses.spark.table_log import TableLog
 from dagster_models.warehouses.spark.target import SPARK
@@ -376,6 +378,42 @@ def test_a_line_in_the_text_of_a_view_is_none_of_the_statement() -> None:
     assert (error.line, error.message) == (None, "no viable alternative (line 7, pos 1)")
     error = convert(ValueError("no viable alternative (line 2, pos 1)"), "select *\nfrom s.v")
     assert (error.line, error.message.splitlines()[-1]) == (2, "LINE 2: from s.v")
+
+
+VECTOR = {"storageType": "u", "pathOrInlineDv": "ab", "offset": 1, "sizeInBytes": 36}
+
+
+@pytest.mark.parametrize("order", ["add first", "remove first"])
+def test_a_file_whose_rows_a_deletion_vector_deletes_is_no_file_of_a_stage(
+    tmp_path: Path, order: str
+) -> None:
+    """One commit removes the file and adds it again, in either order."""
+    write_deltalake(str(tmp_path), pa.table({"n": [1, 2]}))
+    (added,) = live_files(str(tmp_path))
+    vector = {"add": {**added, "deletionVector": {**VECTOR, "cardinality": 1}}}
+    actions = [{"remove": {"path": added["path"], "dataChange": True}}, vector]
+    lines = actions if order == "remove first" else actions[::-1]
+    log = tmp_path / "_delta_log" / f"{1:020d}.json"
+    log.write_text("\n".join(map(json.dumps, lines)))
+    assert live_files(str(tmp_path)) == [vector["add"]]
+    with pytest.raises(WarehouseError, match="deletion vectors") as caught:
+        delta_rows(str(tmp_path))
+    assert caught.value.name == "ForeignFiles"
+    assert len(delta_rows(str(tmp_path), 0).files) == 1
+
+
+def test_a_partitioned_table_and_one_with_column_mapping_are_no_stages(tmp_path: Path) -> None:
+    rows = pa.table({"n": [1, 2], "d": ["a", "b"]})
+    write_deltalake(f"{tmp_path}/p", rows, partition_by=["d"])
+    with pytest.raises(WarehouseError, match="partitioned"):
+        delta_rows(f"{tmp_path}/p")
+    write_deltalake(f"{tmp_path}/m", rows)
+    first = tmp_path / "m" / "_delta_log" / f"{0:020d}.json"
+    plain, mapped = '"configuration":{}', '"configuration":{"delta.columnMapping.mode":"name"}'
+    assert plain in first.read_text()
+    first.write_text(first.read_text().replace(plain, mapped))
+    with pytest.raises(WarehouseError, match="column mapping"):
+        delta_rows(f"{tmp_path}/m")
 
 
 class TaskFailed(Exception):
