@@ -14,6 +14,7 @@ import pkgutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 import dbt.adapters
@@ -36,6 +37,7 @@ COMPILE = [
 
 
 def main() -> None:
+    sys.path.remove(str(Path(__file__).parent))  # where dbt would take `dbt_...` for its plugins
     for adapter in pkgutil.iter_modules(dbt.adapters.__path__):
         importlib.import_module(f"dbt.adapters.{adapter.name}")
     for kind in below(BaseAdapter):
