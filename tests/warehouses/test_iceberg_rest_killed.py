@@ -72,6 +72,7 @@ def kill_at_random_moments(
     print(f"{len(attempts_at(settings['location']))} publications")
 
 
+@pytest.mark.nightly
 def test_a_kill_between_the_commit_and_its_answer(start: Start, settings: dict[str, Any]) -> None:
     writer = start(settings, 1, "after_commit")
     writer.wait_for_the_end()
