@@ -78,7 +78,7 @@ def asset_of(
     checks = create_check_specs_by_output_name(check_specs)
     with disable_dagster_warnings():
         op = OpDefinition(
-            compute,
+            DecoratedOpFunction(compute),
             name=name,
             ins=dict.fromkeys(keys, _NOTHING),
             outs={output: _out_of(spec, bool(checks)), **dict.fromkeys(checks, _CHECK)},
@@ -87,8 +87,6 @@ def asset_of(
             retry_policy=retry_policy,
             pool=pool,
         )
-        # The function takes a context and no input. Dagster would ask its signature for that.
-        op._compute_fn, op._positional_inputs = DecoratedOpFunction(compute), []
         functools.update_wrapper(op, compute)
         return AssetsDefinition.dagster_internal_init(
             keys_by_input_name=keys,
