@@ -1,13 +1,15 @@
 """What lakes cost: the overhead of a step beside DuckDB, and how wide a run on Sail is.
 
-    python tests/bench/spark.py [overhead slots] [--models 50] [--rounds 3]
+    python tests/bench/spark.py [overhead slots stopping] [--models 50] [--rounds 3]
 
 Starts a Sail server of its own. "overhead": no-op models in layers, the steps of a run on Sail with
 Delta and with Iceberg and on DuckLake beside those of the same run on DuckDB, and beside a plain
 client of the same engine, in turns. "slots": models that compute for a second or so, with 1, 2, 4
 and 8 slots, beside a plain client of Spark. A plain client sends one CREATE TABLE for each model,
-from as many threads, and proves nothing: what it takes is the engine's doing. Ratios tell, seconds
-do not. The goals are what a later version must not lose.
+from as many threads, and proves nothing: what it takes is the engine's doing. "stopping": seven
+statements that would take hours, and one that fails under fail_fast; when the last one is gone, the
+CPU time of the process that computes says. Ratios tell, seconds do not. The goals are what a later
+version must not lose.
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ GOALS = {
     "iceberg": Goal(8, "times"),
     "ducklake": Goal(2, "times"),
 }
+GONE = Goal(1, "s")
 WIDTH = Goal(1.3, "times")
 
 
@@ -77,16 +80,19 @@ def write(
         (root / "models" / "m" / f"{name}.sql").write_text(sql)
 
 
-def seconds(root: Path, target: str) -> tuple[float, float]:
-    """The time of a whole command, and of the steps alone."""
+def environment(root: Path, target: str) -> dict[str, str]:
     home = root / "home"
     home.mkdir(exist_ok=True)
     shutil.copy(SETTINGS, home)
-    env = {**os.environ, "DAGSTER_MODELS_TARGET": target, "DAGSTER_HOME": str(home)}
+    return {**os.environ, "DAGSTER_MODELS_TARGET": target, "DAGSTER_HOME": str(home)}
+
+
+def seconds(root: Path, target: str) -> tuple[float, float]:
+    """The time of a whole command, and of the steps alone."""
     began = time.perf_counter()
     done = subprocess.run(
         [PROGRAM, "run", "--project", str(root)],
-        env=env,
+        env=environment(root, target),
         capture_output=True,
         text=True,
         check=False,
@@ -187,9 +193,58 @@ def by_a_client_of_ducklake(folder: Path, models: dict[str, str]) -> float:
         return time.perf_counter() - began
 
 
+def stopping(server: SailServer) -> None:
+    hours = "select sum(crc32(cast(id as string))) as n from range(0, 1000000000000, 1, 1)"
+    fails = "select cast(concat('no number', max(id)) as int) as n from range(0, 30000000, 1, 1)"
+    models = {"fails": fails, **{f"w{n}": hours for n in range(TASKS - 1)}}
+    print(f"{TASKS - 1} statements of hours on Sail, and one that fails")
+    for target in ("spark", "iceberg"):
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            write(root, server, models, "spark")
+            gone, ended = after_a_failure(root, target, server.process.pid)
+        show(f"{target}: from the failure to the last statement gone", gone, GONE)
+        show(f"{target}: from the failure to the command's end", ended, unit="s")
+
+
+def after_a_failure(root: Path, target: str, computing: int) -> tuple[float, float]:
+    """Seconds from the line of the failure to the last moment in which the process *computing* did
+    so, by a twentieth of a second, and to the end of the command."""
+    arguments = [PROGRAM, "run", "--project", str(root), "--fail-fast"]
+    with subprocess.Popen(
+        arguments, env=environment(root, target), stdout=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout is not None
+        said = ""
+        while "ERROR" not in said:
+            line = run.stdout.readline()
+            assert line, said
+            said += line
+        failed = last = time.perf_counter()
+        ended = 0.0
+        assert said.count("START") == TASKS, said
+        before = 0.0
+        while not ended or time.perf_counter() - ended < 1:
+            time.sleep(0.05)
+            used = cpu_seconds(computing)
+            if used - before > 0.02:  # two of its ticks: more than an idle server needs
+                last = time.perf_counter()
+            before = used
+            if not ended and run.poll() is not None:
+                ended = time.perf_counter()
+        assert run.returncode != 0
+    return last - failed, ended - failed
+
+
+def cpu_seconds(pid: int) -> float:
+    """By Linux's /proc."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("what", nargs="*", default=["overhead", "slots"])
+    parser.add_argument("what", nargs="*", default=["overhead", "slots", "stopping"])
     parser.add_argument("--models", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rows", type=int, default=10_000_000)
@@ -203,6 +258,8 @@ def main() -> None:
             overhead(server, given.models, given.rounds)
         if "slots" in given.what:
             slots(server, given.rows, WIDTHS[:2] if given.quick else WIDTHS)
+        if "stopping" in given.what:
+            stopping(server)
     finally:
         server.stop()
 
