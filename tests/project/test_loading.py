@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import pickle
 import signal
 import subprocess
 import sys
@@ -290,8 +291,14 @@ parser_process.answer([])
 pickle.load(sys.stdin.buffer)
 {then}
 """
-#: The first two never say that they have started; the others do, and fail at their first batch.
+PRINTS = """
+print("a site is here", flush=True)
+from dagster_models.project.loading import parser_process
+parser_process.main()
+"""
+#: The first three never say that they have started; the others do, and fail at their first batch.
 ENDS = [
+    PRINTS,
     "import os; os._exit(3)",
     "import time; print('no pickle')",
     ODD.format(then="sys.exit(3)"),
@@ -313,6 +320,17 @@ def test_what_a_process_that_fails_had_to_do_is_done_here(
         lazy(pool)
         assert pool.map("parse", TEXTS) == ALONE
         assert pool._workers == []
+
+
+def test_a_process_ends_when_its_loader_is_killed_while_it_sends_a_batch() -> None:
+    command = [sys.executable, "-m", "dagster_models.project.loading.parser_process"]
+    batch = pickle.dumps(("parse", TEXTS), protocol=5)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            process.communicate(batch[: len(batch) // 2], timeout=60)
+            assert process.returncode == 0
+        finally:
+            process.kill()
 
 
 @pytest.mark.usefixtures("three_cores")

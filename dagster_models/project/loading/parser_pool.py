@@ -22,7 +22,7 @@ from itertools import chain
 from typing import Any
 
 from dagster_models.errors import WarehouseError
-from dagster_models.project.loading.parser_process import JOBS, SIZE_BYTES
+from dagster_models.project.loading.parser_process import ANSWER, JOBS, SIZE_BYTES
 from dagster_models.util.runtime_files import runtime_folder
 
 #: At least this many items for each new process. Fewer would be done before it has started (0.3 s
@@ -186,8 +186,10 @@ def _answer(worker: subprocess.Popen[bytes], count: int) -> list[Any] | None:
     file = worker.stdout.fileno()
     with contextlib.suppress(Exception):
         # Not by worker.stdout: its buffer might take the next answer, too, and nobody would see it.
-        size = int.from_bytes(_read(file, SIZE_BYTES), "big")
-        results: list[Any] = pickle.loads(_read(file, size))
+        head = _read(file, len(ANSWER) + SIZE_BYTES)
+        if not head.startswith(ANSWER):  # something in the process prints
+            return None
+        results: list[Any] = pickle.loads(_read(file, int.from_bytes(head[len(ANSWER) :], "big")))
         if len(results) == count:
             return results
     return None

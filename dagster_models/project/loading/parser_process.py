@@ -3,9 +3,9 @@
     python -m dagster_models.project.loading.parser_process
 
 parser_pool.py starts it for a project with many files that are not cached yet. A batch is a job and
-its items, an answer is the list of their entries, and both are pickles. The size of an answer goes
-before it. The process first answers an empty batch, to say that it has started, and ends when its
-stdin is closed. It reads all the time, so that the next batch is here when one is done.
+its items, an answer is the list of their entries, and both are pickles. A word and the size of an
+answer go before it. The process first answers an empty batch, to say that it has started, and ends
+when its stdin is closed. It reads all the time, so that the next batch is here when one is done.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ from dagster_models.sql.parsed_texts import Text
 from dagster_models.sql.tokens import TokenizedText
 from dagster_models.util.gc_tuning import rare_collections
 
+#: What each answer begins with. Whatever else stands on stdout, such as what a sitecustomize.py
+#: prints, must not be taken for a size.
+ANSWER = b"answer: "
 #: Those of the size of an answer.
 SIZE_BYTES = 8
 
@@ -102,17 +105,25 @@ def main() -> None:
 
 def answer(entries: list[Any]) -> None:
     data, out = pickle.dumps(entries, protocol=5), sys.stdout.buffer
-    out.write(len(data).to_bytes(SIZE_BYTES, "big"))
+    out.write(ANSWER + len(data).to_bytes(SIZE_BYTES, "big"))
     out.write(data)
     out.flush()
 
 
 def _read(batches: SimpleQueue[tuple[str, list[Any]] | None]) -> None:
-    """Read all batches as they come; None is the end of them."""
-    with contextlib.suppress(EOFError), open(0, "rb", closefd=False) as stdin:
-        while True:
-            batches.put(pickle.load(stdin))
-    batches.put(None)
+    """Read all batches as they come; None is the end of them.
+
+    A loader that is killed while it sends a batch leaves a part of it: that is an end, too.
+    """
+    try:
+        with (
+            contextlib.suppress(EOFError, pickle.UnpicklingError),
+            open(0, "rb", closefd=False) as stdin,
+        ):
+            while True:
+                batches.put(pickle.load(stdin))
+    finally:  # else the process would wait for ever
+        batches.put(None)
 
 
 if __name__ == "__main__":
