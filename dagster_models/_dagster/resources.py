@@ -25,7 +25,9 @@ def make_resource_classes_once(context: PlanExecutionContext) -> None:
         if keys in made:
             return made[keys]._replace()
         found: Any = make(keys)
-        if not any(hasattr(it, _OF_EACH_USE) for it in found.original_resource_dict.values()):
+        # Of the classes, as Dagster does: a proxy may connect when one of its attributes is read.
+        classes = {type(it) for it in found.original_resource_dict.values()}
+        if not any(hasattr(it, _OF_EACH_USE) for it in classes):
             made[keys] = found
         return found
 

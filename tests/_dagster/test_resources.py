@@ -66,3 +66,18 @@ def test_a_resource_that_is_another_for_each_use_is_asked_each_time() -> None:
     first, second = ours.build({"one", "each"}), ours.build({"one", "each"})
     assert first.each is not second.each
     assert first.one is second.one
+
+
+class Lazy:
+    """A resource that connects once it is used, such as a proxy of a client."""
+
+    def __getattr__(self, name: str) -> object:
+        raise RuntimeError(f"connects for {name}")
+
+
+def test_a_resource_is_not_used() -> None:
+    found = ScopedResourcesBuilder({"lazy": Lazy()})
+    context: Any = SimpleNamespace(scoped_resources_builder=found)
+    make_resource_classes_once(context)
+    first: Any = found.build({"lazy"})
+    assert first.lazy is found.build({"lazy"}).lazy  # type: ignore[attr-defined]
