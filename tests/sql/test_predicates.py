@@ -30,6 +30,7 @@ def test_each_column_has_its_row_before_it(predicate: str, said: str) -> None:
         "b = gen_random_uuid()::text",
         "a > 1 and setseed(0.5) is null",
         "u = Uuid ()",
+        "t > statement_timestamp()",
     ],
 )
 @pytest.mark.parametrize("dialect", ["duckdb", "postgres"])
