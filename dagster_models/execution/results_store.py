@@ -25,7 +25,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from dagster_models.reporting.explain import explain
 from dagster_models.reporting.journal import (
@@ -49,6 +49,8 @@ _MANIFEST, _RESULTS = "manifest.json", "run_results.json"
 _CREDENTIALS = re.compile(r"//[^/].*:.*@")
 #: Variables with such names hold what nobody is shown.
 _SECRET_WORDS = ("SECRET", "TOKEN", "PASSWORD", "KEY", "CONNECTION_STRING")
+#: What is secret in the value of one for Azure. A URL has the signature, and not the whole value.
+_SECRET_PARTS = re.compile(r"(?:\bAccountKey|\bsig)=([^;&]+)", re.IGNORECASE)
 
 Files = dict[str, bytes]
 
@@ -138,6 +140,8 @@ def _shown(error: Exception) -> str:
         for name, value in os.environ.items()
         if len(value) > 5 and any(word in name.upper() for word in _SECRET_WORDS)
     }
+    parts = {part for value in hidden for part in _SECRET_PARTS.findall(value)}
+    hidden |= parts | {unquote(part) for part in parts}
     said = f"{STORE_VARIABLE}: {error}" if isinstance(error, ValueError) else str(error)
     return without(said or type(error).__name__, hidden)
 

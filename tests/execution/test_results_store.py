@@ -201,18 +201,48 @@ def test_a_url_that_is_none_is_a_warning(
     assert "hunter2" not in notes[0]
 
 
+_SAS = "sv=2024-08-04&ss=b&sig=hunter2%2Bhunter2%3D"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "error", "shown"),
+    [
+        ("AWS_SECRET_ACCESS_KEY", "hunter2hunter2", "the key hunter2hunter2", "the key ***"),
+        # An answer may quote the URL of the request, whose parts are in another order.
+        (
+            "AZURE_STORAGE_CONNECTION_STRING",
+            f"BlobEndpoint=https://a.example/b;SharedAccessSignature={_SAS}",
+            "no /b/c?sig=hunter2%2Bhunter2%3D&ss=b, hunter2+hunter2=",
+            "no /b/c?sig=***&ss=b, ***",
+        ),
+        ("AZURE_STORAGE_SAS_TOKEN", f"?{_SAS}", "/b?sig=hunter2%2Bhunter2%3D", "/b?sig=***"),
+        (
+            "AZURE_STORAGE_CONNECTION_STRING",
+            "AccountName=accounts;AccountKey=aHVudGVy/Mg==;EndpointSuffix=a.example",
+            "accounts has not the key aHVudGVy/Mg==",
+            "accounts has not the key ***",
+        ),
+    ],
+    ids=["a key", "a signature", "a token", "the key of an account"],
+)
 def test_no_warning_shows_a_secret(
-    target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    target: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+    error: str,
+    shown: str,
 ) -> None:
     def refused(*_: Any) -> None:
-        raise PermissionError("the key hunter2hunter2 is not known")
+        raise PermissionError(error)
 
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hunter2hunter2")
+    monkeypatch.setenv(variable, value)
     monkeypatch.setattr(ResultsStore, "put", refused)
     leave_run(target, "one")
     notes = list[str]()
     store_results(target, tmp_path, "one", notes.append)
-    assert notes == ["WARNING: the results are not stored: the key *** is not known"]
+    assert notes == [f"WARNING: the results are not stored: {shown}"]
 
 
 def test_a_real_run_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
