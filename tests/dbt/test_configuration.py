@@ -114,6 +114,26 @@ def test_what_makes_another_merge_is_refused(tmp_path: Path, key: str, given: An
 
 
 @pytest.mark.parametrize(
+    ("key", "given"),
+    [
+        ("merge_insert_condition", "a > 1"),
+        ("merge_clauses", {"when_not_matched": [{**ADD, "condition": "x > 1"}]}),
+        ("merge_clauses", {"when_not_matched": [{"action": "delete", "by": "source"}]}),
+    ],
+)
+def test_a_merge_without_a_key_that_does_not_add_all_rows_is_refused(
+    tmp_path: Path, key: str, given: Any
+) -> None:
+    merge = {**INCREMENTAL, "incremental_strategy": "merge"}
+    assert header(tmp_path, config=merge).values["strategy"] == "append"
+    assert not header(
+        tmp_path, config={**merge, "merge_clauses": {"when_matched": [BY_NAME]}}
+    ).refused
+    found = header(tmp_path, config={**merge, key: given})
+    assert [it.partition(":")[0] for it in found.refused] == [f"`{key}"]
+
+
+@pytest.mark.parametrize(
     ("clauses", "written"),
     [
         ({"when_matched": [BY_NAME]}, {}),

@@ -100,6 +100,8 @@ def _keyed(header: ImportedHeader, adapter: str, dialect: str) -> None:
         _narrowed(header, ours, used, dialect)
     elif key:
         header.remark("the strategy append does not use the unique_key", Weight.NOTE)
+    elif str(header.setting("incremental_strategy")).lower() == "merge":
+        _added(header)
     if is_expression and used:
         header.remark(f"the unique_key joins columns, and is {list(key)} here", Weight.NOTE)
 
@@ -121,6 +123,15 @@ def _narrowed(header: ImportedHeader, strategy: str, used: Sequence[str], dialec
             else:
                 header.values["incremental_predicates"] = listed
             return
+
+
+def _added(header: ImportedHeader) -> None:
+    """A merge without a key finds no row of the table, so it adds all rows if nothing else says
+    which."""
+    for name in filter(header.setting, ("merge_insert_condition", "merge_clauses")):
+        given = header.setting(name)
+        if name == "merge_insert_condition" or columns_of_clauses(given, ()) is None:
+            header.refused.append(f"`{name}: {given}`: {_ALL_ROWS}")
 
 
 def _merged(header: ImportedHeader, key: Sequence[str]) -> None:
