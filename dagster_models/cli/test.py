@@ -103,7 +103,9 @@ def chosen(
     asked = wanted(project, options, things, "test")
     found = [test for test in tests if asked.has(test.model, _names(test))]
     if not found:
-        raise SelectionError("nothing that is selected has a unit test")
+        built = "is a model that could be built from empty tables"
+        what = built if options.empty else "has a unit test"
+        raise SelectionError(f"nothing that is selected {what}")
     return found
 
 

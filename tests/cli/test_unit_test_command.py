@@ -190,6 +190,9 @@ def test_every_model_from_empty_tables(
     assert not (tmp_path / "w.duckdb").exists()
     assert run(root, "test", "--empty", "added") == 0
     assert run(root, "test", "--empty", "no_function") == 1
+    capsys.readouterr()
+    assert run(root, "test", "--empty", "inside") == 2, "an ephemeral model is built in others"
+    assert "is a model that could be built from empty tables" in capsys.readouterr().err
 
 
 def test_a_model_that_rests_on_one_that_is_not_built_is_skipped(
