@@ -304,8 +304,11 @@ def test_relative_paths_lead_to_the_files_that_dbt_has(tmp_path: Path) -> None:
     for path in ("/data/x.duckdb", "~/x.duckdb", "${DB}"):
         profile(shop, type="duckdb", path=path)
         assert target_of(manifest_of(shop), None, ours)[0]["dev"]["path"] == path
-    profile(shop, type="duckdb", path=":memory:")
-    assert target_of(manifest_of(shop), None, ours)[0]["dev"]["path"] == "target/shop.duckdb"
+    for path in (":memory:", "md:shop", "s3://b/x.duckdb", "motherduck:shop", "ducklake:meta.db"):
+        profile(shop, type="duckdb", path=path)
+        found, remarks = target_of(manifest_of(shop), None, ours)
+        assert found["dev"]["path"] == "target/shop.duckdb"
+        assert ["`path`" in it.what for it in remarks] == [True] * (path != ":memory:")
 
 
 def test_a_quoted_name_with_a_parenthesis_is_a_table() -> None:

@@ -90,12 +90,18 @@ def _settings(
             found[known[key]] = _from_environment(value)
     if type_ == "duckdb":
         path = str(found.get("path") or "")
-        in_memory = not path or ":" in path[:8]
-        found["path"] = f"target/{project}.duckdb" if in_memory else _from(start, path)
+        found["path"] = _from(start, path) if _is_file(path) else f"target/{project}.duckdb"
+        if path not in ("", ":memory:") and not _is_file(path):
+            known = {key: it for key, it in known.items() if key != "path"}
         if attached := _attached(output.get("attach") or (), start):
             known, found["attach"] = {**known, "attach": "attach"}, attached
     lost = [key for key in output if key not in known and key not in _SILENT]
     return found, lost
+
+
+def _is_file(path: str) -> bool:
+    """Whether it is a file here, and no database elsewhere, as `md:shop`, or in memory."""
+    return bool(path) and ":" not in path.partition("/")[0]
 
 
 def _from(start: str, path: str) -> str:
@@ -114,7 +120,7 @@ def _attached(given: Sequence[Any], start: str) -> dict[str, Any]:
         if not of_file or not it.keys() <= {"path", "alias", "type", "read_only"}:
             return {}
         path = str(_from_environment(it.get("path") or ""))
-        if not path or ":" in path.partition("/")[0] or "{{" in path:
+        if not _is_file(path) or "{{" in path:
             return {}
         name = str(it.get("alias") or _name_of(path))
         if not NAME.match(name):  # `attach` here has names that need no quotes
