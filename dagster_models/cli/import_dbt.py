@@ -28,6 +28,7 @@ from dagster_models.dbt.adoption import AdoptedNode
 from dagster_models.dbt.importing import Errors, ImportOptions, import_project
 from dagster_models.dbt.kept_templates import NO_TEMPLATE
 from dagster_models.dbt.project.manifest import read_manifest
+from dagster_models.dbt.properties.profiles import DBTS_OWN
 from dagster_models.dbt.report import ImportReport
 from dagster_models.dbt.text.model_text import Way
 from dagster_models.dbt.verification.report import Verification
@@ -216,6 +217,8 @@ def _summary(report: ImportReport, done: WrittenFiles, into: Path) -> Iterator[s
         yield "Hooks of a whole run, which may make what models need:"
         for of, what in hooks:
             yield f"  {of.split('.')[1]}: {what}"
+    for what in (what for _, _, what in report.remarks if what.endswith(DBTS_OWN)):
+        yield f"{what[:1].upper()}{what[1:]}. For a trial, write another in dagster_models.yaml."
     weights = Counter(weight for _, weight, _ in report.remarks)
     weights.update(weight for it in report.models for weight, _ in it.remarks)
     if weights:

@@ -16,7 +16,7 @@ from dagster_models.dbt.project.names import NodeNames
 from dagster_models.dbt.project.remarks import Weight
 from dagster_models.dbt.properties.beside_sql import BesideSql, DbtLookup, beside_sql
 from dagster_models.dbt.properties.configuration import header_of
-from dagster_models.dbt.properties.profiles import target_of
+from dagster_models.dbt.properties.profiles import DBTS_OWN, target_of
 from dbt_cases import Texts, dbt_test, manifest_of, step
 from project_cases import load, write_project
 
@@ -286,7 +286,8 @@ def test_databases_that_duckdb_attaches(tmp_path: Path) -> None:
         profile(tmp_path, type="duckdb", path="x.duckdb", attach=[*files, other])
         target, remarks = target_of(manifest_of(tmp_path), None)
         assert "attach" not in target["dev"]
-        assert ["`attach`" in it.what for it in remarks] == [True]
+        lost = [it for it in remarks if not it.what.endswith(DBTS_OWN)]
+        assert ["`attach`" in it.what for it in lost] == [True]
 
 
 def test_relative_paths_lead_to_the_files_that_dbt_has(tmp_path: Path) -> None:
@@ -309,6 +310,19 @@ def test_relative_paths_lead_to_the_files_that_dbt_has(tmp_path: Path) -> None:
         found, remarks = target_of(manifest_of(shop), None, ours)
         assert found["dev"]["path"] == "target/shop.duckdb"
         assert ["`path`" in it.what for it in remarks] == [True] * (path != ":memory:")
+
+
+def test_an_import_says_that_a_run_builds_in_dbts_own_database(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path, expected in (("shop.duckdb", True), (":memory:", False)):
+        shop = tmp_path / path.strip(":")
+        shop.mkdir()
+        profile(shop, type="duckdb", path=path)
+        manifest_of(shop, step("a"))
+        assert main(["import-dbt", str(shop)]) == 0
+        said = capsys.readouterr().out
+        assert (f"The target dev {DBTS_OWN}. For a trial, write another" in said) == expected
 
 
 def test_a_quoted_name_with_a_parenthesis_is_a_table() -> None:

@@ -25,6 +25,8 @@ _POSTGRES = {
 }
 _OF_TYPES = {"duckdb": _DUCKDB, "postgres": _POSTGRES}
 _SECRETS = ("password",)
+#: Of a target, in the report and in the terminal.
+DBTS_OWN = "is dbt's own database: a run here builds in place of what dbt has built there"
 #: What dbt reads of a profile and we have elsewhere, or do not need.
 _SILENT = ("type", "schema", "database", "keepalives_idle", "search_path", "role", "retries")
 
@@ -59,6 +61,8 @@ def target_of(
     if ours["type"] != type_:
         what = f"{type_} is no target yet: {name} is a DuckDB file"
         remarks.append(Remark("", what, Weight.DIFFERS))
+    elif output and ours.get("path") != _new_file(manifest.project_name):
+        remarks.append(Remark("", f"the target {name} {DBTS_OWN}"))
     return {plain_name(name): ours}, remarks
 
 
@@ -81,7 +85,7 @@ def _settings(
     """Our settings, and the keys that mean nothing here. *start*: where dbt's paths start."""
     known = _OF_TYPES.get(type_)
     if known is None:
-        return {"type": written_type(type_), "path": f"target/{project}.duckdb"}, []
+        return {"type": written_type(type_), "path": _new_file(project)}, []
     found: dict[str, Any] = {"type": type_}
     for key, value in output.items():
         if key in known and known[key] in _SECRETS:
@@ -90,13 +94,17 @@ def _settings(
             found[known[key]] = _from_environment(value)
     if type_ == "duckdb":
         path = str(found.get("path") or "")
-        found["path"] = _from(start, path) if _is_file(path) else f"target/{project}.duckdb"
+        found["path"] = _from(start, path) if _is_file(path) else _new_file(project)
         if path not in ("", ":memory:") and not _is_file(path):
             known = {key: it for key, it in known.items() if key != "path"}
         if attached := _attached(output.get("attach") or (), start):
             known, found["attach"] = {**known, "attach": "attach"}, attached
     lost = [key for key in output if key not in known and key not in _SILENT]
     return found, lost
+
+
+def _new_file(project: str) -> str:
+    return f"target/{project}.duckdb"
 
 
 def _is_file(path: str) -> bool:
