@@ -25,8 +25,8 @@ _CHANGING = frozenset(
     {
         *("random", "rand", "random_normal", "setseed", "uuid", "gen_random_uuid", "uuidv4"),
         *("uuidv7", "uuid_generate_v1", "uuid_generate_v1mc", "uuid_generate_v4"),
-        *("clock_timestamp", "statement_timestamp", "timeofday", "nextval", "currval", "lastval"),
-        "setval",
+        *("clock_timestamp", "statement_timestamp", "timeofday", "gen_random_bytes"),
+        *("array_sample", "array_shuffle", "nextval", "currval", "lastval", "setval"),
     }
 )
 #: What is no value of the two rows, or has names of its own that look like columns.

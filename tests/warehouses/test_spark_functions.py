@@ -26,6 +26,7 @@ from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.processes.server.commits import commits_of
 from dagster_models.warehouses.base import find_proof
 from dagster_models.warehouses.spark import session as spark
+from dagster_models.warehouses.spark.server import Server
 from sail_server import SailServer
 from systems import given_up, session_of
 from tasks import sql_task
@@ -236,3 +237,30 @@ def test_one_commit_proves_a_function_and_a_fence_keeps_it_away(
         lost.publish(staged, commits_of(second, staged))
     assert find_proof(sailing, second.relation, second.id) is None
     assert not any("`s`.`f`" in it and "* 100" in it for it in sent)
+
+
+def test_a_server_that_has_lost_the_schema_gets_the_function_again(
+    sailing: spark.SparkSession, sail: SailServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a restart, where the schema has nothing but functions. Sail is not sent what it does
+    not know; Spark lists no functions of a schema that is not there."""
+    sent = list[str]()
+    command, asked = Server.command, Server.run
+
+    def keep(self: Server, sql: str, *more: Any) -> None:
+        sent.append(sql) if " FUNCTION " in sql else command(self, sql, *more)
+
+    def listed(self: Server, sql: str, *more: Any) -> Any:
+        if "USER FUNCTIONS" not in sql:
+            return asked(self, sql, *more)
+        if "s" not in asked(self, "SHOW SCHEMAS").column(0).to_pylist():
+            raise WarehouseError(ErrorKind.BAD_COLUMN, "[SCHEMA_NOT_FOUND]")
+        return pa.table({})
+
+    monkeypatch.setattr(Server, "command", keep)
+    monkeypatch.setattr(Server, "run", listed)
+    made(sailing, task("s", f"{X} * 10"))
+    sent.clear()
+    settings = {**sail.settings, "location": str(tmp_path / "tables"), "user": "other"}
+    with contextlib.closing(spark.connect(settings)):
+        assert [it.partition("(")[0] for it in sent] == ["CREATE OR REPLACE FUNCTION `s`.`f`"]

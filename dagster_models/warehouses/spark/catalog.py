@@ -145,6 +145,7 @@ class Catalog:
         raise _foreign(relation, "relation")
 
     def _is_foreign_function(self, relation: Relation) -> bool:
+        self.add_schema(relation.schema)  # Spark lists no functions of one that is not there
         said = functions.described(self._server, relation)
         return said is not None and self._mark not in said
 
