@@ -126,7 +126,8 @@ def _partition(of: PartitionsDefinition[str], key: str, partitions: StepPartitio
     if not isinstance(of, TimeWindowPartitionsDefinition):
         return Partition(key, ValueWindow((key,)))
     exact = of.time_window_for_partition_key(key)
-    window, (before, after) = TimeWindow(*exact), partitions.read
+    own = window = TimeWindow(*exact)
+    before, after = partitions.read
     if partitions.widen:
         window = TimeWindow(
             _floor(exact.start, partitions.widen), _ceiling(exact.end, partitions.widen)
@@ -137,7 +138,7 @@ def _partition(of: PartitionsDefinition[str], key: str, partitions: StepPartitio
     for _ in range(after):
         end = _next(of.get_next_partition_window, end)
     read = TimeWindow(min(start, window.start, key=_instant), max(end, window.end, key=_instant))
-    return Partition(key, window, None if read == window else read)
+    return Partition(key, window, None if read == window else read, None if own == window else own)
 
 
 def _next(

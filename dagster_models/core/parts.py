@@ -119,23 +119,26 @@ def window_of(commit: Commit) -> Window | None:
 
 def built(commits: Iterable[Commit], wanted: Iterable[Partition]) -> tuple[str, ...]:
     """The keys of those partitions that these commits have built together."""
-    given = [commit for commit in commits if commit.kind != ADOPTED_TABLE]
-    windows = [window for commit in given if (window := window_of(commit)) is not None]
-    whole = [commit for commit in given if window_of(commit) is None]
-    return tuple(
-        it.key
-        for it in wanted
-        if covers(windows, it.window) or any(_was_over(it.window, commit) for commit in whole)
-    )
+    given = [(it, window_of(it)) for it in commits if it.kind != ADOPTED_TABLE]
+    return tuple(it.key for it in wanted if _is_built(it, given))
 
 
-def _was_over(window: Window, whole: Commit) -> bool:
-    """Whether a build of the whole table found all rows of the window: one that ended after it may
-    have had some of them, or none."""
-    if not whole.committed_at or not isinstance(window, TimeWindow):
+def _is_built(partition: Partition, given: Sequence[tuple[Commit, Window | None]]) -> bool:
+    found = [window for commit, window in given if _found_all(partition, commit, window)]
+    windows = [window for window in found if window is not None]
+    return len(windows) < len(found) or covers(windows, partition.window)
+
+
+def _found_all(partition: Partition, commit: Commit, window: Window | None) -> bool:
+    """Whether a build that has replaced a window, None for the whole table, found all rows that the
+    partition has in it. One of the whole table, or of the window that ``widen`` gives to several,
+    may have been before the partition was over: then it found some of them, or none."""
+    time = partition.own or partition.window
+    is_its_own = window is not None and partition.own is None
+    if is_its_own or not commit.committed_at or not isinstance(time, TimeWindow):
         return True
-    moment = dt.datetime.fromisoformat(whole.committed_at)
-    return instant(window.end) <= instant(moment)
+    moment = dt.datetime.fromisoformat(commit.committed_at)
+    return instant(time.end) <= instant(moment)
 
 
 def standing(
@@ -145,19 +148,21 @@ def standing(
     and no other commit has replaced since."""
     good = {(commit.id, commit.part) for commit in stands if commit.kind != ADOPTED_TABLE}
     last = [(commit, window_of(commit), (commit.id, commit.part) in good) for commit in commits]
-    return tuple(partition for partition in wanted if _stands(partition.window, last))
+    return tuple(partition for partition in wanted if _stands(partition, last))
 
 
-def _stands(window: Window, history: Sequence[tuple[Commit, Window | None, bool]]) -> bool:
-    """Whether the last builds that together cover a window, with all that came later, are good."""
+def _stands(partition: Partition, history: Sequence[tuple[Commit, Window | None, bool]]) -> bool:
+    """Whether the last builds that together cover a partition, with all that came later, are
+    good."""
+    window = partition.window
     later: list[Window] = []
     for commit, replaced, good in reversed(history):
         if replaced is not None and not overlap(replaced, window):
             continue
-        if not good:
+        if not good or not _found_all(partition, commit, replaced):
             return False
         if replaced is None:
-            return _was_over(window, commit)
+            return True
         later.append(replaced)
         if covers(later, window):
             return True

@@ -48,12 +48,14 @@ Window: TypeAlias = TimeWindow | ValueWindow
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A partition by its key in Dagster. ``read``: the window that must be read to build it, None
-    where that is the same one."""
+    """A partition by its key in Dagster. ``read``: the window that must be read to build it, and
+    ``own``: the time that the key names, of which ``widen`` makes the window; None where that is
+    the same one."""
 
     key: str
     window: Window
     read: TimeWindow | None = None
+    own: TimeWindow | None = None
 
     @property
     def to_read(self) -> Window:
@@ -62,8 +64,8 @@ class Partition:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Partition:
         """The inverse of ``core.plain.plain``."""
-        read = data["read"]
-        return cls(data["key"], window_from_json(data["window"]), _times(read) if read else None)
+        read, own = (_times(it) if it else None for it in (data["read"], data["own"]))
+        return cls(data["key"], window_from_json(data["window"]), read, own)
 
 
 def window_from_json(data: Mapping[str, Any]) -> Window:

@@ -21,7 +21,8 @@ from dagster_models._dagster.partitions import (
     run_partitions,
 )
 from dagster_models.core.partitions import PartitionSet, StepPartitions
-from dagster_models.core.windows import TimeWindow, ValueWindow
+from dagster_models.core.plain import plain
+from dagster_models.core.windows import Partition, TimeWindow, ValueWindow
 
 CASES = int(os.environ.get("DAGSTER_MODELS_HISTORIES", "20"))
 
@@ -129,6 +130,8 @@ def test_what_is_read_is_counted_in_partitions() -> None:
 def test_a_partition_is_widened_to_whole_units(unit: str, start: str, end: str) -> None:
     (one,) = run_partitions(days(widen=unit), {PARTITION_TAG: "2024-02-29"})
     assert wall(one.window) == (f"{start} 00:00", f"{end} 00:00")
+    assert wall(one.own) == ("2024-02-29 00:00", "2024-03-01 00:00")
+    assert Partition.from_json(plain(one)) == one
     assert one.read is None
     (read,) = run_partitions(days(widen=unit, read=(-400, 0)), {PARTITION_TAG: "2024-02-29"})
     assert wall(read.to_read) == ("2023-01-25 00:00", f"{end} 00:00")

@@ -55,6 +55,23 @@ def test_a_full_refresh_builds_what_was_over_by_then() -> None:
     assert shown(replace(whole, kind="adopted")) == [("missing", "d0...d5")]
 
 
+def test_days_that_are_widened_to_a_week_are_built_by_what_came_after_them() -> None:
+    """A build of the week knows nothing of the days in it that were not over by then."""
+    days = [Partition(f"d{n}", window(0, 7), own=window(n, n + 1)) for n in range(6)]
+    at = (START + timedelta(days=3, hours=5)).isoformat()
+    states = [("built", "d0...d2"), ("missing", "d3...d5")]
+    for one in (commit("1", "now"), commit("1", "now", 0, 7)):
+        found = states_of(days, [replace(one, committed_at=at)], "now")
+        assert list(ranges(found)) == states
+    later = (START + timedelta(days=5)).isoformat()
+    old, new = commit("1", "old", 0, 7), commit("2", "now", 0, 7)
+    history = [replace(old, committed_at=at), replace(new, committed_at=later)]
+    assert list(ranges(states_of(days, history, "now"))) == [
+        ("built", "d0...d4"),
+        ("missing", "d5"),
+    ]
+
+
 def test_a_full_refresh_builds_all_of_them() -> None:
     assert shown(commit("1", "old", 0, 4), commit("2", "now")) == [("built", "d0...d5")]
     assert shown(commit("2", "old"), commit("3", "now", 5, 6)) == [
