@@ -40,6 +40,7 @@ from systems import (
 from tasks import arrow_task, sql_task
 
 pytest.importorskip("pyiceberg")
+from pyiceberg.table import DataScan
 
 TASK = sql_task("s.t", "select 'new' as n", builder="b")
 
@@ -212,6 +213,26 @@ def test_a_partitioned_table_of_somebody_else_is_refused(
     outcome = run(session, TASK, Stop())
     assert outcome.error is not None
     assert (outcome.error.kind, outcome.error.name) == (ErrorKind.UNSUPPORTED, "ForeignTable")
+    assert session.query("select n from s.t")[1] == [(1,)]
+
+
+def test_rows_that_a_delete_file_deletes_do_not_come_back(
+    session: spark.SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other engines delete rows so; pyiceberg writes no such file, and plans one here."""
+    create(session, "table", "select 1 as n")
+    plan = DataScan.plan_files
+
+    def with_deletes(scan: DataScan) -> Any:
+        for it in plan(scan):
+            it.delete_files = {it.file}
+            yield it
+
+    monkeypatch.setattr(DataScan, "plan_files", with_deletes)
+    task = sql_task("s.t", "select 2 as n", attempt=2)
+    error = run(session, replace(task, materialization=Incremental("append")), Stop()).error
+    assert error is not None
+    assert (error.kind, error.name) == (ErrorKind.UNSUPPORTED, "ForeignFiles")
     assert session.query("select n from s.t")[1] == [(1,)]
 
 

@@ -44,13 +44,18 @@ def delta_rows(folder: str, version: int | None = None) -> TableRows:
     elif table.metadata().configuration.get("delta.columnMapping.mode", "none") != "none":
         why = "its columns have other names in its files (column mapping)"
     if why:
-        raise WarehouseError(
-            ErrorKind.UNSUPPORTED,
-            f"{folder}: {why}, so no other table can have its files. If somebody else has written"
-            " to it, build the model once in full (`full_refresh`)",
-            name="ForeignFiles",
-        )
+        raise foreign_files(folder, why)
     return found
+
+
+def foreign_files(folder: str, why: str) -> WarehouseError:
+    """The error of files that have other rows in the log of another table."""
+    return WarehouseError(
+        ErrorKind.UNSUPPORTED,
+        f"{folder}: {why}, so no other table can have its files. If somebody else has written"
+        " to it, build the model once in full (`full_refresh`)",
+        name="ForeignFiles",
+    )
 
 
 def added_files(folder: str) -> list[dict[str, Any]]:

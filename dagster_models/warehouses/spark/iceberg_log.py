@@ -31,7 +31,7 @@ from dagster_models.core.model import Relation
 from dagster_models.core.tasks import AttemptId
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.spark import iceberg_schema
-from dagster_models.warehouses.spark.files import TableRows, delta_rows
+from dagster_models.warehouses.spark.files import TableRows, delta_rows, foreign_files
 from dagster_models.warehouses.spark.iceberg_errors import is_unanswered, translated
 from dagster_models.warehouses.spark.iceberg_schema import MARKED
 from dagster_models.warehouses.spark.proofs import Kind, Proof, proof_text, read_proof, written
@@ -113,8 +113,10 @@ class IcebergLog(TableLog):
             table = self.table()
             if version is not None and _version(table) != version:
                 self.refuse_overtaken(version, _version(table))
-            fields = iceberg_schema.delta_fields(table.schema())
-            return TableRows(self.folder, fields, [self._action(it) for it in _tasks(table)])
+            fields, tasks = iceberg_schema.delta_fields(table.schema()), _tasks(table)
+            if any(it.delete_files for it in tasks):
+                raise foreign_files(self.folder, "rows of its files are deleted by delete files")
+            return TableRows(self.folder, fields, [self._action(it) for it in tasks])
 
     def _action(self, task: Any) -> Mapping[str, Any]:
         path = _path(task.file.file_path)
@@ -123,7 +125,6 @@ class IcebergLog(TableLog):
             "size": task.file.file_size_in_bytes,
             "modificationTime": int(os.stat(path).st_mtime * 1000),
             "stats": f'{{"numRecords": {task.file.record_count}}}',
-            "deletionVector": task.delete_files or None,
         }
 
     def has_mark(self, column: str) -> bool:
