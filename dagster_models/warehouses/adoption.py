@@ -20,7 +20,7 @@ from dagster_models.core.materializations import (
     View,
 )
 from dagster_models.core.model import Relation
-from dagster_models.core.parts import window_texts, windows_of
+from dagster_models.core.parts import built, window_texts, windows_of
 from dagster_models.core.tasks import SINCE, BuildTask, Query
 from dagster_models.core.windows import Partition
 from dagster_models.warehouses.base import Staged, WarehouseSession, quote, quoted
@@ -70,12 +70,23 @@ def _adopted(session: TransactionalSession, task: BuildTask, how: _Adoptable) ->
         if last.builder != task.builder:
             return Adopted("left", f"{last.builder} has built it, or has adopted it before")
         if last.kind != ADOPTED_TABLE or not _partitions(how):
-            return Adopted("recorded")
+            return Adopted("recorded", _missing(session, relation, _partitions(how)))
     if why := "; ".join(_misfits(session, task, how)):
         return Adopted("left", why)
     _write(session, task, how, identity)
     is_open = isinstance(how, Incremental) and how.partitioned and not how.partitions
     return Adopted("adopted", _NO_PARTITIONS if is_open else "")
+
+
+def _missing(
+    session: TransactionalSession, relation: Relation, wanted: tuple[Partition, ...]
+) -> str:
+    """How many of the partitions that the user calls built are not by the records, to which nothing
+    is added; "" for none."""
+    number = len(wanted) - len(built(session.find_proofs(relation), wanted)) if wanted else 0
+    what = "partition is" if number == 1 else "partitions are"
+    why = "its records say what is built, and --up-to-date adds nothing to them: build what is not"
+    return f"{number} {what} missing: {why}" if number else ""
 
 
 def _partitions(how: _Adoptable) -> tuple[Partition, ...]:
