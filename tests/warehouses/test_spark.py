@@ -530,6 +530,17 @@ def test_a_column_that_no_table_can_have_is_named(
     assert said in error.message.splitlines()[0]
 
 
+def test_a_field_may_be_named_like_a_type_that_no_table_can_have(
+    session: spark.SparkSession,
+) -> None:
+    made = "named_struct('void', 1, 'interval', 2) as s, 3 as void"
+    create(session, "table", f"select {made}")
+    assert session.query("select s.void, s.`interval`, void from s.t")[1] == [(1, 2, 3)]
+    error = run(session, replace(TASK, content=Query(f"select {made}, null as n")), Stop()).error
+    assert error is not None
+    assert error.message.startswith("the column `n` holds NULL only")
+
+
 @pytest.mark.parametrize(
     ("sql", "names"),
     [

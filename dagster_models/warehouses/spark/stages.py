@@ -20,8 +20,10 @@ from dagster_models.warehouses.spark.reading import SparkReading
 from dagster_models.warehouses.spark.text import lone_names, one_query
 from dagster_models.warehouses.spark.writing import Stage
 
-#: In the name of a type: of NULL alone, and of a length of time.
-_UNTYPED, _LENGTH = re.compile(r"\bvoid\b"), re.compile(r"\binterval\b")
+#: In the name of a type: of NULL alone, and of a length of time. The field of a struct may be named
+#: like one, with a colon behind it; delta-rs has the first type in quotes.
+_UNTYPED, _LENGTH = re.compile(r"\bvoid\b(?!:)"), re.compile(r"\binterval\b(?!:)")
+_DELTA_UNTYPED = 'PrimitiveType("void")'
 
 
 class SparkStages(SparkReading):
@@ -228,7 +230,7 @@ def _refuse_untyped(stage: Stage) -> None:
     """Raise WarehouseError for a column without a type. Delta on Spark's own server stores one, to
     which no later build could add a value; Sail refuses it by itself."""
     for name, type_ in types_of(stage).items():
-        if _UNTYPED.search(str(type_)):
+        if _DELTA_UNTYPED in str(type_):
             raise WarehouseError(ErrorKind.UNSUPPORTED, _untyped(name), name="UntypedColumn")
 
 
