@@ -14,7 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pyiceberg.catalog.rest import RestCatalog
-from pyiceberg.exceptions import ForbiddenError, NoSuchTableError, ValidationError
+from pyiceberg.exceptions import (
+    ForbiddenError,
+    NoSuchNamespaceError,
+    NoSuchTableError,
+    ValidationError,
+)
 from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
 
@@ -75,8 +80,9 @@ class RestCatalogFolder(IcebergCatalog):
             return dict(self._stamps)
 
     def _listed(self, namespace: Sequence[str]) -> list[tuple[str, ...]]:
-        """The tables of a namespace; none of one whose tables the token may not list."""
-        with contextlib.suppress(ForbiddenError):
+        """The tables of a namespace; none of one whose tables the token may not list, or that
+        somebody has dropped in the meantime."""
+        with contextlib.suppress(ForbiddenError, NoSuchNamespaceError):
             return list(self._catalog.list_tables(namespace))
         return []
 
