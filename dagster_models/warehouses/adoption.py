@@ -64,16 +64,17 @@ def _adopted(session: TransactionalSession, task: BuildTask, how: _Adoptable) ->
         return Adopted("missing")
     if (kind == "view") != isinstance(how, View):
         return Adopted("left", f"it is a {kind}")
-    identity = _identity(session, relation)
+    identity = comment = _identity(session, relation)
     last = next(iter(session.last_proofs([relation])), None)
     if last is not None and last.identity is not None and last.identity == identity:
         if last.builder != task.builder:
             return Adopted("left", f"{last.builder} has built it, or has adopted it before")
         if last.kind != ADOPTED_TABLE or not _partitions(how):
             return Adopted("recorded", _missing(session, relation, _partitions(how)))
+        comment = (identity or "").rpartition("\n\n(")[0]  # what stands before our own mark
     if why := "; ".join(_misfits(session, task, how)):
         return Adopted("left", why)
-    _write(session, task, how, identity)
+    _write(session, task, how, comment)
     is_open = isinstance(how, Incremental) and how.partitioned and not how.partitions
     return Adopted("adopted", _NO_PARTITIONS if is_open else "")
 

@@ -169,10 +169,15 @@ def test_a_table_with_partitions_none_of_which_counts_as_built(
     assert keys_built(session) == ()
 
 
-def test_partitions_that_the_user_calls_built(session: WarehouseSession) -> None:
-    session.execute(f"create table s.t as {BY_DAY}")
+def test_partitions_that_the_user_calls_built(session: WarehouseSession, system: System) -> None:
+    session.execute(f"create table s.t as {BY_DAY}; comment on table s.t is 'Theirs'")
     assert adopt(session, of_days()).state == "adopted"
     assert adopt(session, of_days(1, 3)) == Adopted("adopted")  # more is known now
+    if system.name == "duckdb":  # the mark stands in the comment, once
+        ((comment,),) = session.query("select comment from duckdb_tables() where table_name = 't'")[
+            1
+        ]
+        assert (comment[:10], comment.count("adopted by")) == ("Theirs\n\n(a", 1)
     assert keys_built(session) == ("2024-01-01", "2024-01-03")
     assert [it.is_adopted for it in session.find_proofs(T)] == [True] * 3
     assert adopt(session, of_days(1, 3)) == Adopted("recorded")
