@@ -28,7 +28,7 @@ from dagster_models.dbt.adoption import AdoptedNode
 from dagster_models.dbt.importing import Errors, ImportOptions, import_project
 from dagster_models.dbt.kept_templates import NO_TEMPLATE
 from dagster_models.dbt.project.manifest import read_manifest
-from dagster_models.dbt.properties.profiles import DBTS_OWN
+from dagster_models.dbt.project.remarks import DBTS_OWN
 from dagster_models.dbt.report import ImportReport
 from dagster_models.dbt.text.model_text import Way
 from dagster_models.dbt.verification.report import Verification

@@ -13,10 +13,10 @@ from dagster_models.cli.main import main
 from dagster_models.dbt.importing import ImportOptions, import_project
 from dagster_models.dbt.project.manifest import DbtRelation, Manifest
 from dagster_models.dbt.project.names import NodeNames
-from dagster_models.dbt.project.remarks import Weight
+from dagster_models.dbt.project.remarks import DBTS_OWN, Weight
 from dagster_models.dbt.properties.beside_sql import BesideSql, DbtLookup, beside_sql
 from dagster_models.dbt.properties.configuration import header_of
-from dagster_models.dbt.properties.profiles import DBTS_OWN, target_of
+from dagster_models.dbt.properties.profiles import target_of
 from dbt_cases import Texts, dbt_test, manifest_of, step
 from project_cases import load, write_project
 

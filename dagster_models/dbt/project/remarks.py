@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+#: Of a target, in the report and in the terminal.
+DBTS_OWN = "is dbt's own database: a run here builds in place of what dbt has built there"
+
 
 class Weight(Enum):
     """``NOTE``: the rows and results are the same. ``DIFFERS``: they may be others. ``LEFT_OUT``:

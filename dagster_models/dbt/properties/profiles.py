@@ -10,7 +10,7 @@ from typing import Any
 
 from dagster_models.dbt.project.entry import BadDbtFile, read_yaml_file
 from dagster_models.dbt.project.manifest import Manifest
-from dagster_models.dbt.project.remarks import Remark, Weight
+from dagster_models.dbt.project.remarks import DBTS_OWN, Remark, Weight
 from dagster_models.util.plain_names import NAME, plain_name
 
 _ENV_VAR = re.compile(r"\{\{\s*env_var\(\s*['\"](\w+)['\"]\s*(?:,[^)]*)?\)[^}]*\}\}")
@@ -25,8 +25,6 @@ _POSTGRES = {
 }
 _OF_TYPES = {"duckdb": _DUCKDB, "postgres": _POSTGRES}
 _SECRETS = ("password",)
-#: Of a target, in the report and in the terminal.
-DBTS_OWN = "is dbt's own database: a run here builds in place of what dbt has built there"
 #: What dbt reads of a profile and we have elsewhere, or do not need.
 _SILENT = ("type", "schema", "database", "keepalives_idle", "search_path", "role", "retries")
 
@@ -62,7 +60,7 @@ def target_of(
         what = f"{type_} is no target yet: {name} is a DuckDB file"
         remarks.append(Remark("", what, Weight.DIFFERS))
     elif output and ours.get("path") != _new_file(manifest.project_name):
-        remarks.append(Remark("", f"the target {name} {DBTS_OWN}"))
+        remarks.append(Remark("", f"the target {name} {DBTS_OWN}", Weight.NOTE))
     return {plain_name(name): ours}, remarks
 
 
