@@ -71,13 +71,14 @@ class RayClusterProcess:
 def start_ray(folder: Path, *nodes: str, **environ: str) -> RayClusterProcess:
     """A cluster with a head and *nodes*; a step gets to one by a resource of its name. *environ*
     is what its nodes have beside the environment of this process."""
+    (folder / "ray").mkdir()  # else Ray finds no place for the address, if it has never run here
     process = subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, str(folder), json.dumps(nodes)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, **QUIET, **environ},
+        env={**os.environ, **QUIET, "RAY_TMPDIR": str(folder), **environ},
     )
     assert process.stdout is not None
     said = ""
