@@ -26,6 +26,7 @@ from mariadb_server import MariaServer, start_mariadb, why_no_mariadb
 from postgres_server import GIVEN, dsn_of_database, start_server
 from rest_catalog import RestCatalogServer, start_rest_catalog, why_no_rest_catalog
 from sail_server import SailServer, start_sail, why_no_sail
+from served import served
 from spark_server import SparkServer, why_no_spark
 from systems import (
     EVERY,
@@ -118,20 +119,12 @@ def admin(postgres_dsn: str) -> Iterator[psycopg.Connection]:
 @pytest.fixture(scope="session")
 def sail() -> Iterator[SailServer]:
     """A Spark Connect server for this test run. Each location has a session of its own there."""
-    if why := why_no_sail():
-        pytest.skip(why)
-    server = start_sail()
-    yield server
-    server.stop()
+    yield from served(why_no_sail(), start_sail)
 
 
 @pytest.fixture(scope="session")
 def _apache_spark() -> Iterator[SparkServer]:
-    if why := why_no_spark():
-        pytest.skip(why)
-    server = SparkServer()
-    yield server
-    server.stop()
+    yield from served(why_no_spark(), SparkServer)
 
 
 @pytest.fixture
@@ -149,11 +142,7 @@ def location(tmp_path: Path) -> str:
 
 @pytest.fixture(scope="session")
 def _rest_catalog_server() -> Iterator[RestCatalogServer]:
-    if why := why_no_rest_catalog():
-        pytest.skip(why)
-    server = start_rest_catalog()
-    yield server
-    server.stop()
+    yield from served(why_no_rest_catalog(), start_rest_catalog)
 
 
 @pytest.fixture
@@ -165,11 +154,7 @@ def rest_catalog(_rest_catalog_server: RestCatalogServer) -> RestCatalogServer:
 
 @pytest.fixture(scope="session")
 def _mariadb_server() -> Iterator[MariaServer]:
-    if why := why_no_mariadb():
-        pytest.skip(why)
-    server = start_mariadb()
-    yield server
-    server.stop()
+    yield from served(why_no_mariadb(), start_mariadb)
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def _adopted(session: TransactionalSession, task: BuildTask, how: _Adoptable) ->
             return Adopted("left", f"{last.builder} has built it, or has adopted it before")
         if last.kind != ADOPTED_TABLE or not _partitions(how):
             return Adopted("recorded", _missing(session, relation, _partitions(how)))
-        comment = (identity or "").rpartition("\n\n(")[0]  # what stands before our own mark
+        comment = session.unmarked(last.identity)
     if why := "; ".join(_misfits(session, task, how)):
         return Adopted("left", why)
     _write(session, task, how, comment)

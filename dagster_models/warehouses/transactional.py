@@ -219,6 +219,10 @@ class TransactionalSession(Hooks):
     def mark(self, staged: Staged, commit: Commit) -> str:
         """Mark the relation that the commit publishes; return its ``Commit.identity``."""
 
+    def unmarked(self, identity: str) -> str:
+        """The comment of a relation that is marked so, without the mark, if a comment has it."""
+        return ""
+
     @abstractmethod
     def relations_there(self) -> list[Found]:
         """Return all tables and views, with the identity that each has now."""

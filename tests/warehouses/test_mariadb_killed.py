@@ -26,6 +26,7 @@ from dagster_models.warehouses.mariadb import session as mariadb
 from killed_writers import Start, kill_at_random, writers
 from mariadb_server import MariaServer, start_mariadb, why_no_mariadb
 from mariadb_writer import OPEN_VERSIONS, ROWS, T
+from served import served
 from tasks import sql_task
 
 KILLS = int(os.environ.get("DAGSTER_MODELS_MARIADB_KILLS", "200"))
@@ -35,11 +36,7 @@ _SECONDS = 60
 @pytest.fixture
 def server() -> Iterator[MariaServer]:
     """One of its own, as it is killed."""
-    if why := why_no_mariadb():
-        pytest.skip(why)
-    server = start_mariadb()
-    yield server
-    server.stop()
+    yield from served(why_no_mariadb(), start_mariadb)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from test_spark_server import SERVER
+from test_spark_server import SERVER, settings_at
 
 from dagster_models.core.check_tasks import OWN_RELATION, CheckTask
 from dagster_models.core.materializations import Function, View
@@ -44,8 +44,7 @@ TABLE = Function((("x", "int"),), (("n", "bigint"), ("k", "string")))
 
 @pytest.fixture
 def settings(tmp_path: Path) -> dict[str, Any]:
-    host, _, port = SERVER.rpartition(":")
-    return {"host": host, "port": int(port), "location": str(tmp_path / "tables")}
+    return settings_at(tmp_path)
 
 
 @pytest.fixture

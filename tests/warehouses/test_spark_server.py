@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,10 +33,15 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> dict[str, object]:
+def settings_at(folder: Path) -> dict[str, Any]:
+    """The server, with its tables in a folder of the test's own."""
     host, _, port = SERVER.rpartition(":")
-    return {"host": host, "port": int(port), "location": str(tmp_path / "tables")}
+    return {"host": host, "port": int(port), "location": str(folder / "tables")}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, Any]:
+    return settings_at(tmp_path)
 
 
 @pytest.fixture
@@ -45,7 +51,7 @@ def name(tmp_path: Path) -> Relation:
 
 
 @pytest.fixture
-def session(settings: dict[str, object], name: Relation) -> Iterator[spark.SparkSession]:
+def session(settings: dict[str, Any], name: Relation) -> Iterator[spark.SparkSession]:
     warehouse = spark.connect(settings)
     with contextlib.closing(warehouse), session_of(warehouse) as session:
         session.prepare([name.schema])
@@ -75,7 +81,7 @@ def test_errors_name_their_line(
 
 
 def test_a_view_is_published_and_another_process_takes_it_for_ours(
-    session: spark.SparkSession, settings: dict[str, object], name: Relation
+    session: spark.SparkSession, settings: dict[str, Any], name: Relation
 ) -> None:
     extras = Extras(comment="it's", column_comments={"n": "a number"})
     task = replace(

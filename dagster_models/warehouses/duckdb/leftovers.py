@@ -19,6 +19,8 @@ from dagster_models.warehouses.duckdb.extras import DuckDBExtras
 from dagster_models.warehouses.duckdb.target import DUCKDB
 from dagster_models.warehouses.transactional import Found
 
+_BEFORE_MARK = "\n\n("
+
 
 class DuckDBLeftovers(DuckDBCursor):
     """Adds to a cursor what ``built_by`` and ``drop`` need, and what says whether a relation or a
@@ -39,10 +41,13 @@ class DuckDBLeftovers(DuckDBCursor):
             f" {commit.step}, attempt {commit.attempt} of run {commit.run_id}"
         )
         if staged.comment:
-            mark = f"{staged.comment}\n\n({mark})"
+            mark = f"{staged.comment}{_BEFORE_MARK}{mark})"
         kind = "VIEW" if commit.rows is None else "TABLE"
         self._run(f"COMMENT ON {kind} {quoted(staged.relation)} IS {literal(mark)}")
         return mark
+
+    def unmarked(self, identity: str) -> str:
+        return identity.rpartition(_BEFORE_MARK)[0]
 
     def relations_there(self) -> list[Found]:
         here = f"database_name = {literal(self._catalog)} AND NOT internal AND NOT temporary"
