@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, str] = {
     "sql/lineage": "errors util core sql/dialects sql",
     "project": "errors util core sql/dialects sql sql/lineage",
     "dbt/project": "errors util core",
-    "dbt/text": "errors util core sql/dialects sql dbt/project",
+    "dbt/text": "errors util core sql/dialects sql sql/lineage dbt/project",
     "dbt/checks": "errors util core project dbt/project",
     "dbt/properties": "errors util core sql project dbt/project dbt/checks",
     "dbt/templates": "errors util core sql project dbt/project dbt/text",

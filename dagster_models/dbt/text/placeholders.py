@@ -123,6 +123,10 @@ class Placeholders:
         text = self.without_variables(text)
         return _RELATION.sub(lambda it: self.identifier_of(int(it[1])), text)
 
+    def bare(self, text: str) -> str:
+        """The text in which each name of a relation is the placeholder alone."""
+        return _WHOLE.sub(lambda it: f"zdbt{_number(it)}z", text)
+
     def relations_in(self, text: str) -> list[str]:
         """The unique_ids of the relations in it."""
         return [*dict.fromkeys(self.ids[int(it[1])] for it in _RELATION.finditer(text))]

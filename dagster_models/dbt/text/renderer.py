@@ -25,8 +25,9 @@ from dagster_models.dbt.text.context import (
     env_var,
     static_context,
 )
-from dagster_models.dbt.text.errors import NeedsWarehouse, NotImportable
+from dagster_models.dbt.text.errors import AsksColumns, NeedsWarehouse, NotImportable
 from dagster_models.dbt.text.graph import GraphPart
+from dagster_models.dbt.text.known_columns import KnownColumns
 from dagster_models.dbt.text.macros import Macros, Namespace, Return
 from dagster_models.dbt.text.placeholders import Placeholders
 from dagster_models.dbt.text.relations import (
@@ -69,6 +70,12 @@ class Renderer:
         self.static = static_context(self._column, self._quote)
         self._relations: dict[str, RelationObject] = {}
         self._last: tuple[str, bool, Seen, dict[str, Any]] | None = None
+        self._known = KnownColumns(
+            self.manifest,
+            self.placeholders,
+            lambda it: self.render(it.raw_code, it, False, Seen()),
+        )
+        self._looked_up: set[str] = set()  #: nodes whose columns ``_known`` has been asked for
         self._asked = False  #: whether a text has asked is_incremental() since readings() began
         self.overridden = frozenset(self.macros.packages.get(self.macros.root, ())) & {
             *("ref", "source", "var", "config", "this", "env_var", "is_incremental", "target")
@@ -212,7 +219,19 @@ class Renderer:
 
     def guarded(self, work: Callable[[], T]) -> T | str:
         """What *work* returns, or what `return()` gives outside of a macro. Raises NotImportable
-        for whatever else it raises."""
+        for whatever else it raises. It is called anew once columns that it asks for are known:
+        another text has to be rendered for these."""
+        while True:
+            last, context, asked = self._last, self.macros.context, self._asked
+            try:
+                return self._guarded(work)
+            except AsksColumns as columns:
+                self._looked_up.add(columns.of)
+                self._known.of(self.manifest.nodes[columns.of])
+                self._last, self._asked = last, asked
+                self.macros.begin(context)
+
+    def _guarded(self, work: Callable[[], T]) -> T | str:
         try:
             return work()
         except Return as returned:
@@ -240,22 +259,35 @@ class Renderer:
         return replace(found, fixed=of.written) if of.is_file else found
 
     def _columns_of(self, node: DbtNode, seen: Seen) -> Callable[[Any], list[NamedColumn]]:
-        """``adapter.get_columns_in_relation`` by the catalog. Of the model's own relation it has
-        what a build before has left, which may be another in the next one."""
+        """``adapter.get_columns_in_relation`` by the catalog, or else by the project's own texts.
+        Of the model's own relation both have what a build before has left, which may be another in
+        the next one."""
         own = (node.relation.database, node.relation.schema, node.relation.identifier)
 
         def columns_of(relation: Any) -> list[NamedColumn]:
-            names = None
-            if isinstance(relation, RelationObject) and self.catalog is not None:
+            names, said = None, ""
+            if isinstance(relation, RelationObject):
                 place = (relation.database, relation.schema, relation.identifier)
-                names = None if place == own else self.catalog.columns_of(*place)
-            if names is None or self.catalog is None:
+                names, said = self._named_columns(place) if place != own else (None, "")
+            if names is None:
                 raise NeedsWarehouse("adapter.get_columns_in_relation()")
-            what = f"columns of {relation.schema}.{relation.identifier}"
-            seen.note(what, f"{', '.join(names)} (target/catalog.json of {self.catalog.made})")
+            seen.note(f"columns of {place[1]}.{place[2]}", f"{', '.join(names)} ({said})")
             return [NamedColumn(self._column(name)) for name in names]
 
         return columns_of
+
+    def _named_columns(
+        self, place: tuple[str | None, str | None, str | None]
+    ) -> tuple[tuple[str, ...] | None, str]:
+        """The columns of the relation at a *place*, and who says so."""
+        if self.catalog is not None and (names := self.catalog.columns_of(*place)):
+            return names, f"target/catalog.json of {self.catalog.made}"
+        node = self._known.node_at(*place)
+        if node is None:
+            return None, ""
+        if node.unique_id not in self._looked_up:
+            raise AsksColumns(node.unique_id)
+        return self._known.of(node), f"by {node.path}"
 
     def _this(self, unique_id: str) -> RelationObject:
         """An ephemeral model knows where a relation of its own would be."""

@@ -1,0 +1,104 @@
+"""The names of a relation's columns, as the project's own texts and seeds say them.
+
+dbt asks the warehouse, and gets what the last build of the relation has left. The next build makes
+the columns that the text has now, so where the text says all of them, nobody need be asked.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+from dagster_models.core.traced import Schema, Upstream
+from dagster_models.dbt.project.manifest import DbtNode, Manifest
+from dagster_models.dbt.text.errors import NotImportable
+from dagster_models.dbt.text.placeholders import Placeholders
+from dagster_models.errors import SqlSyntaxError
+from dagster_models.sql.lineage.trace import trace
+
+#: Adapters whose names a trace gives as the warehouse has them, in upper and lower case.
+_ADAPTERS = frozenset({"duckdb", "postgres"})
+#: Kinds whose columns are those of their text. A table that builds add to may have older ones.
+_OF_TEXT = frozenset({"table", "view", "ephemeral"})
+
+
+class KnownColumns:
+    """``render`` makes the text of a model that a build in full sends, with placeholders."""
+
+    def __init__(
+        self, manifest: Manifest, placeholders: Placeholders, render: Callable[[DbtNode], str]
+    ) -> None:
+        self._manifest, self._placeholders, self._render = manifest, placeholders, render
+        self._found: dict[str, tuple[str, ...] | None] = {}
+        self._nodes = {
+            (*it.relation.folded, (it.relation.database or "").lower()): it
+            for it in manifest.nodes.values()
+            if it.has_relation
+        }
+
+    def node_at(self, database: str | None, schema: str | None, name: str | None) -> DbtNode | None:
+        """The model or seed whose relation has these names. A source may have them, too."""
+        return self._nodes.get(
+            ((schema or "").lower(), (name or "").lower(), (database or "").lower())
+        )
+
+    def of(self, node: DbtNode) -> tuple[str, ...] | None:
+        """The columns in their order; None if only the warehouse knows them all."""
+        if node.unique_id not in self._found:
+            self._found[node.unique_id] = None  # for a text that asks for itself
+            if self._manifest.adapter_type in _ADAPTERS:
+                self._found[node.unique_id] = self._looked_up(node)
+        return self._found[node.unique_id]
+
+    def _looked_up(self, node: DbtNode) -> tuple[str, ...] | None:
+        names = _header(node, self._manifest) if node.kind == "seed" else self._traced(node)
+        if names is None or len({it.lower() for it in names}) < len(names):
+            return None  # the warehouse renames one of two that are alike
+        return names
+
+    def _traced(self, node: DbtNode) -> tuple[str, ...] | None:
+        config = node.config
+        contract = (config.get("contract") or {}).get("enforced")  # which has an order of its own
+        if node.kind != "model" or node.language != "sql" or contract:
+            return None
+        if node.materialized not in _OF_TEXT:
+            return None
+        placeholders = self._placeholders
+        try:
+            text = placeholders.bare(placeholders.with_written_relations(self._render(node)))
+        except (NotImportable, SqlSyntaxError):
+            return None
+        upstream = {
+            placeholders.word(it): Upstream(("", it), self._schema(it))
+            for it in placeholders.relations_in(text)
+        }
+        found = trace(text, placeholders.dialect, upstream).schema
+        return tuple(name for name, _ in found.columns) if found.closed else None
+
+    def _schema(self, unique_id: str) -> Schema:
+        node = self._manifest.nodes.get(unique_id)
+        if node is None:
+            of = self._manifest.sources[unique_id].relation
+            node = self.node_at(of.database, of.schema, of.identifier)
+        names = self.of(node) if node is not None else None
+        return Schema(tuple((it, "") for it in names), closed=True) if names else Schema()
+
+
+def _header(node: DbtNode, manifest: Manifest) -> tuple[str, ...] | None:
+    """The columns of a seed: the first line of its file."""
+    path = manifest.folder_of(node.package) / node.path
+    root = node.given.get("root_path")
+    path = path if path.is_file() or not root else Path(root) / node.path
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        delimiter = str(node.config.get("delimiter") or ",")
+        names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+    except (OSError, ValueError, csv.Error, TypeError):
+        return None
+    names = [it.strip() for it in names]
+    if not names or not all(names):
+        return None
+    folds = manifest.adapter_type == "postgres" and node.config.get("quote_columns") is False
+    return tuple(it.lower() if folds else it for it in names)
