@@ -63,7 +63,13 @@ from dagster_models.project.runner import on_ray
 from dagster_models.project.snapshot import NO_REFRESH, is_snapshot
 from dagster_models.project.targets import usable_target
 from dagster_models.sql.parse import quote
-from dagster_models.sql.predicates import predicate_of_rows
+from dagster_models.sql.predicates import (
+    BOTH_ROWS,
+    OF_INSERT,
+    OF_UPDATE,
+    PredicateRows,
+    predicate_of_rows,
+)
 
 
 def warehouse_address(project: Project, target: Target) -> WarehouseAddress:
@@ -325,11 +331,18 @@ def _materialization(target_step: TargetStep) -> Materialization:
         partitioned = Partitioned(step.partitions.by, wanted, batch, earlier=built, reach=reach)
         how = replace(how, partitioned=partitioned)
     columns = own_columns(step) if reads_itself(step) else ()
-    dialect = dialect_on(project, target)
-    given = step.config.incremental_predicates
+    dialect, config = dialect_on(project, target), step.config
+
+    def condition(text: str, rows: PredicateRows) -> str:
+        return predicate_of_rows(text, dialect, rows) if text else ""
+
     return replace(
         how,
-        incremental_predicates=tuple(predicate_of_rows(it, dialect) for it in given),
+        merge_update_condition=condition(config.merge_update_condition, OF_UPDATE),
+        merge_insert_condition=condition(config.merge_insert_condition, OF_INSERT),
+        incremental_predicates=tuple(
+            condition(it, BOTH_ROWS) for it in config.incremental_predicates
+        ),
         columns=columns,
         full_refresh=target_step.is_built_in_full,
         code_version=step.code_version,

@@ -117,7 +117,10 @@ class Incremental:
     """A table that each build adds to: the query returns the rows that are new (the delta).
 
     A merge writes only ``merge_update_columns``, or all but ``merge_exclude_columns``, of a row
-    whose key is there. ``incremental_predicates``: conditions on a row `t` of the table and a new
+    whose key is there. A new row that does not meet its condition is left out, and the table as it
+    is: ``merge_update_condition`` is about a row `t` of the table and the new row `n` of its key,
+    and ``merge_insert_condition`` about a new row `n` whose key is not there; "" for none.
+    ``incremental_predicates``: conditions on a row `t` of the table and a new
     row `n` of its key; a row that does not meet them is left as it is. ``full_refresh``: this build
     replaces the whole table. ``columns``: (name, type) of the columns of a query that reads its own
     table, which therefore must exist, empty, before the first build; () for any other. ``reading``:
@@ -132,6 +135,8 @@ class Incremental:
     since: Since | None = None
     merge_update_columns: tuple[str, ...] = ()
     merge_exclude_columns: tuple[str, ...] = ()
+    merge_update_condition: str = ""
+    merge_insert_condition: str = ""
     incremental_predicates: tuple[str, ...] = ()
     full_refresh: bool = False
     columns: tuple[tuple[str, str], ...] = ()

@@ -199,6 +199,9 @@ class Config:
     # What a merge writes of a row whose key is there: these columns, or all but those; () for all.
     merge_update_columns: tuple[str, ...] = ()
     merge_exclude_columns: tuple[str, ...] = ()
+    # Which rows a merge writes: those whose key is there, and all others; "" for all.
+    merge_update_condition: str = ""
+    merge_insert_condition: str = ""
     incremental_predicates: tuple[str, ...] = ()  #: which rows of a key are replaced
     since: SinceConfig | None = None
     on_schema_change: str = "fail"

@@ -259,6 +259,8 @@ _INCREMENTAL: dict[str, Reader] = {
     "unique_key": fields.words,
     "merge_update_columns": fields.words,
     "merge_exclude_columns": fields.words,
+    "merge_update_condition": fields.text,
+    "merge_insert_condition": fields.text,
     "incremental_predicates": fields.words,
     "since": since,
     "on_schema_change": fields.OneOf(*ON_SCHEMA_CHANGE),

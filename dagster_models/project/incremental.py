@@ -19,13 +19,20 @@ from dagster_models.project.extras import clashing_exports, idle_extras, wrong_c
 from dagster_models.project.problems import Report, place_of, problem
 from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.sql.parsed import Placeholder
-from dagster_models.sql.predicates import predicate_of_rows
+from dagster_models.sql.predicates import (
+    BOTH_ROWS,
+    OF_INSERT,
+    OF_TABLE,
+    OF_UPDATE,
+    predicate_of_rows,
+)
 from dagster_models.util.nearest import suggest
 
 #: The keys that only incremental models have.
 KEYS = (
     *("strategy", "incremental_strategy", "unique_key", "since"),
     *("merge_update_columns", "merge_exclude_columns", "incremental_predicates"),
+    *("merge_update_condition", "merge_insert_condition"),
     *("on_schema_change", "on_code_change", "full_refresh", "partitions", "batch"),
 )
 _KEYS_OF = {
@@ -48,6 +55,10 @@ def _keys_of(materialized: str) -> tuple[str, ...]:
 
 
 _KEYED = ("merge", "delete+insert")
+_OF_MERGES = (
+    *("merge_update_columns", "merge_exclude_columns"),
+    *("merge_update_condition", "merge_insert_condition"),
+)
 _COMPARED = re.compile(r"(>=?)\s*(?:/\*\s*\$since\s*\*/\s*)?\Z")
 
 
@@ -155,15 +166,14 @@ def _contradictions(config: Config, strategy: str) -> Iterator[tuple[str, str, s
 
 
 def _contradictions_of_merge(config: Config, strategy: str) -> Iterator[tuple[str, str, str]]:
-    for key in ("merge_update_columns", "merge_exclude_columns"):
-        columns: tuple[str, ...] = getattr(config, key)
-        if columns and strategy != "merge":
+    for key in _OF_MERGES:
+        if getattr(config, key) and strategy != "merge":
             yield f"the strategy {strategy} does not use {key}", key, "Set `strategy: merge`."
-        keys = {it.lower() for it in config.unique_key}
-        for name in columns if key == "merge_exclude_columns" else ():
-            if name.lower() in keys:
-                fix = "Delete it there: a merge never changes a key."
-                yield f"`{name}` of merge_exclude_columns is a key", key, fix
+    keys = {it.lower() for it in config.unique_key}
+    for name in config.merge_exclude_columns:
+        if name.lower() in keys:
+            fix = "Delete it there: a merge never changes a key."
+            yield f"`{name}` of merge_exclude_columns is a key", "merge_exclude_columns", fix
     if config.incremental_predicates and strategy not in _KEYED:
         what = f"the strategy {strategy} does not use incremental_predicates"
         yield what, "incremental_predicates", "Set `strategy: merge` or `delete+insert`."
@@ -179,16 +189,21 @@ def wrong_predicates(step: Step, dialect: str) -> Iterator[Problem]:
     values into the others.
     """
     config = step.config
-    if not (incremental(step) and config.incremental_predicates):
+    if not incremental(step):
         return
-    place = place_of("incremental_predicates", step)
     whole = strategy_of(step) == "merge"
     whole = whole and not (config.merge_update_columns or config.merge_exclude_columns)
-    for text in config.incremental_predicates:
+    rows = BOTH_ROWS if whole else OF_TABLE
+    asked = [("incremental_predicates", it, rows) for it in config.incremental_predicates]
+    asked.append(("merge_update_condition", config.merge_update_condition, OF_UPDATE))
+    asked.append(("merge_insert_condition", config.merge_insert_condition, OF_INSERT))
+    for key, text, rows in asked:
         try:
-            predicate_of_rows(text, dialect, of_new_row=whole)
+            if text:
+                predicate_of_rows(text, dialect, rows)
         except SqlSyntaxError as error:
-            yield problem(f"`incremental_predicates`: `{text}`: {error.what}", place, error.fix)
+            what = f"`{key}`: `{text}`: {error.what}"
+            yield problem(what, place_of(key, step), error.fix)
 
 
 def _check_strategy(step: Step, header: YamlNode, report: Report) -> None:

@@ -1,12 +1,14 @@
-"""What narrows the rows of a table that new rows replace: `incremental_predicates`, as in dbt.
+"""What narrows the rows that a build by a key replaces or adds, in dbt's words:
+`incremental_predicates`, `merge_update_condition` and `merge_insert_condition`.
 
-A predicate is a condition on a row of the table and the new row of the same key. dbt calls the two
-DBT_INTERNAL_DEST and DBT_INTERNAL_SOURCE; a column without either is the table's.
+A predicate is a condition on a row of the table and the new row of the same key, or on one of both.
+dbt calls the two DBT_INTERNAL_DEST and DBT_INTERNAL_SOURCE.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from sqlglot import exp
 
@@ -33,11 +35,30 @@ _CHANGING = frozenset(
 _OTHERS = (exp.Query, exp.AggFunc, exp.Window, exp.Placeholder, exp.Parameter, exp.Comprehension)
 
 
-def predicate_of_rows(predicate: str, dialect: str, *, of_new_row: bool = True) -> str:
+@dataclass(frozen=True, slots=True)
+class PredicateRows:
+    """The rows that a predicate may name, of `t`, that of the table, and `n`, the new one; and the
+    row of a column without either, "" where it has to be said. ``fix``: what to write instead."""
+
+    named: str
+    bare: str
+    fix: str
+
+
+BOTH_ROWS = PredicateRows("tn", "t", "")
+OF_TABLE = PredicateRows(
+    "t", "t", "Compare columns of the table. Only a merge of all columns knows the new row."
+)
+OF_UPDATE = PredicateRows("tn", "", "")
+OF_INSERT = PredicateRows(
+    "n", "n", "Compare columns of the new row: the table has no row of its key."
+)
+
+
+def predicate_of_rows(predicate: str, dialect: str, rows: PredicateRows = BOTH_ROWS) -> str:
     """The predicate with `t` for the row of the table and `n` for the new one.
 
-    ``of_new_row``: whether it may name the new row. Raises SqlSyntaxError for a text that is no
-    condition on the rows that it may name.
+    Raises SqlSyntaxError for a text that is no condition on the rows that it may name.
     """
     refuse_other_than_condition(predicate, dialect)
     source = TokenizedText(f"{_HEAD}{predicate}{_TAIL}", dialect)
@@ -53,10 +74,11 @@ def predicate_of_rows(predicate: str, dialect: str, *, of_new_row: bool = True) 
         what = f"{changing[0]}() answers otherwise each time, and a build asks a predicate twice"
         raise source.error(what, len(_HEAD), "Compare with a value that stays, such as now().")
     text = source.text
-    for start, end, row in sorted(_edits(source, where.find_all(exp.Column)), reverse=True):
-        if row == "n" and not of_new_row:
-            fix = "Compare columns of the table. Only a merge of all columns knows the new row."
-            raise source.error("it asks for the new row", start, fix)
+    edits = _edits(source, where.find_all(exp.Column), rows.bare)
+    for start, end, row in sorted(edits, reverse=True):
+        if row[0] not in rows.named:
+            asked = "the new row" if row[0] == "n" else "the row of the table"
+            raise source.error(f"it asks for {asked}", start, rows.fix)
         text = f"{text[:start]}{row}{text[end:]}"
     return text[len(_HEAD) : -len(_TAIL)]
 
@@ -67,13 +89,19 @@ def _is_method(called: object) -> bool:
     return isinstance(called, exp.Func) and called.name.upper() in exp.FUNCTION_BY_NAME
 
 
-def _edits(source: TokenizedText, columns: Iterator[exp.Column]) -> Iterator[tuple[int, int, str]]:
+def _edits(
+    source: TokenizedText, columns: Iterator[exp.Column], bare: str
+) -> Iterator[tuple[int, int, str]]:
     """(start, end, what stands there instead) for each column."""
     for column in columns:
         first = column.parts[0]
         start = first.meta["start"]
-        if len(column.parts) == 1:
-            yield start, start, "t."
+        if len(column.parts) == 1 and bare:
+            yield start, start, f"{bare}."
+        elif len(column.parts) == 1:
+            fix = "Write DBT_INTERNAL_DEST. before a column of the table, and DBT_INTERNAL_SOURCE."
+            fix += " before one of the new row."
+            raise source.error(f"`{first.name}` is a column of both rows", start, fix)
         elif row := _ROWS.get(first.name.lower()):
             yield start, first.meta["end"] + 1, row
         else:

@@ -33,6 +33,7 @@ def values(folder: Path, **given: Any) -> dict[str, Any]:
 INCREMENTAL = {"materialized": "incremental"}
 #: Clauses of dbt-duckdb's merge.
 BY_NAME = {"action": "update", "mode": "by_name"}
+NEWER = "DBT_INTERNAL_SOURCE.a > DBT_INTERNAL_DEST.a"
 EXPLICIT = {"action": "update", "mode": "explicit"}
 ADD = {"action": "insert", "mode": "by_name"}
 
@@ -87,7 +88,6 @@ def test_how_a_model_is_kept(tmp_path: Path, config: Any, expected: Any) -> None
         ("merge_clauses", {"when_matched": [{"action": "delete"}]}),
         ("merge_clauses", {"when_matched": []}),
         ("merge_clauses", {"when_matched": [{"action": "update", "mode": "by_position"}]}),
-        ("merge_clauses", {"when_matched": [{**BY_NAME, "condition": "x > 1"}]}),
         ("merge_clauses", {"when_matched": [{"action": "update", "mode": "by_name"}] * 2}),
         (
             "merge_clauses",
@@ -95,10 +95,11 @@ def test_how_a_model_is_kept(tmp_path: Path, config: Any, expected: Any) -> None
         ),
         ("merge_clauses", {"when_not_matched": [{"action": "do_nothing"}]}),
         ("merge_clauses", {"when_not_matched": [{**ADD, "by": "source"}]}),
-        ("merge_clauses", {"when_not_matched": [{**ADD, "condition": "x > 1"}]}),
         ("merge_clauses", "delete"),
-        ("merge_update_condition", "a > 1"),
-        ("merge_insert_condition", "a > 1"),
+        ("merge_update_condition", "a > 1"),  # of which row?
+        ("merge_update_condition", "newer"),
+        ("merge_update_condition", ["DBT_INTERNAL_SOURCE.a > 1"]),
+        ("merge_insert_condition", "DBT_INTERNAL_DEST.a > 1"),
         ("merge_update_set_expressions", {"a": "a + 1"}),
     ],
 )
@@ -148,9 +149,24 @@ def test_a_merge_without_a_key_that_does_not_add_all_rows_is_refused(
             {"when_matched": [{**EXPLICIT, "update": {"exclude": ["a"]}}]},
             {"merge_exclude_columns": ["a"]},
         ),
+        (
+            {"when_matched": [{**BY_NAME, "condition": NEWER}]},
+            {"merge_update_condition": NEWER},
+        ),
+        (
+            {
+                "when_matched": [{**EXPLICIT, "update": {"include": ["a"]}, "condition": NEWER}],
+                "when_not_matched": [{**ADD, "condition": ["b > 1 or c > 1", "c is null"]}],
+            },
+            {
+                "merge_update_columns": ["a"],
+                "merge_update_condition": NEWER,
+                "merge_insert_condition": "(b > 1 or c > 1) AND (c is null)",
+            },
+        ),
     ],
 )
-def test_clauses_that_only_name_columns(tmp_path: Path, clauses: Any, written: Any) -> None:
+def test_clauses_that_name_columns_and_rows(tmp_path: Path, clauses: Any, written: Any) -> None:
     merge = {**INCREMENTAL, "unique_key": "id", "incremental_strategy": "merge"}
     found = header(tmp_path, config={**merge, "merge_clauses": clauses})
     assert not found.refused

@@ -103,6 +103,12 @@ MERGES = {
     "of_target": "unique_key='id', merge_clauses={'when_not_matched': [{'action': 'insert',"
     " 'mode': 'by_name', 'by': 'target'}]}",
     "returning": "unique_key='id', merge_returning_columns=['id']",
+    "updated_if": "unique_key='id', merge_update_condition='DBT_INTERNAL_SOURCE.n < 1'",
+    "added_if": "unique_key='id', merge_insert_condition='n < 40'",
+    "clauses_if": "unique_key='id', merge_clauses={'when_matched': [{'action': 'update', 'mode':"
+    " 'explicit', 'update': {'include': ['a']}, 'condition': ['DBT_INTERNAL_DEST.n < 10',"
+    " 'DBT_INTERNAL_SOURCE.n > 5']}], 'when_not_matched': [{'action': 'insert', 'mode': 'by_name',"
+    " 'condition': 'DBT_INTERNAL_SOURCE.n > 40'}]}",
 }
 MERGED = """{{{{ config(materialized='incremental', incremental_strategy='merge', {}) }}}}
 {{% if is_incremental() %}} select 1 as id, 'x' as a, 10 as n union all select 4, 'd', 40

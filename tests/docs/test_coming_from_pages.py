@@ -11,7 +11,9 @@ import pytest
 from cli_cases import run
 from dagster_models.cli.main import COMMANDS, main, parser
 from dagster_models.compilation.sql_text import compile_step
+from dagster_models.compilation.tasks import TargetStep, task_for
 from dagster_models.core.model import Key
+from dagster_models.processes.client.session import connect
 from dagster_models.project.targets import usable_target
 from pages import Page
 from project_cases import load, write_project
@@ -26,12 +28,12 @@ def table(page: Page, title: str) -> dict[str, str]:
 
 
 def test_every_block_is_used_below() -> None:
-    assert DBT.count("\n```") == 2 * 4
+    assert DBT.count("\n```") == 2 * 5
     assert SQLMESH.count("\n```") == 2 * 3
 
 
 def test_the_model_of_dbt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before, model = DBT.block("jinja"), DBT.block("sql")
+    before, model = DBT.block("jinja"), DBT.blocks("sql")[0]
     _, settings = DBT.blocks("yaml")
     files = {
         "dagster_models.yaml": settings,
@@ -50,6 +52,34 @@ def test_the_model_of_dbt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     (tmp_path / "models/marts/orders.sql").write_text(before)
     assert run(tmp_path, "check") == 1
     assert "models/marts/orders.sql:1:1: error: " in capsys.readouterr().out
+
+
+def test_what_to_write_instead_of_other_merges(tmp_path: Path) -> None:
+    """A version is counted up where the name is another one, and a row goes that is marked."""
+    file = tmp_path / "shop.duckdb"
+    files = {
+        "dagster_models.yaml": f"name: shop\ntargets: {{dev: {{type: duckdb, path: {file}}}}}\n",
+        "models/people.sql": DBT.blocks("sql")[1],
+        "models/sources.yaml": "sources: [{name: main, tables: [raw_people]}]",
+    }
+    project = load(write_project(tmp_path, files), environ={})
+    assert project.warnings == ()
+    ((_, step),) = project.steps.items()
+    target = TargetStep(project, step, usable_target(project))
+
+    def built(attempt: int, *people: tuple[int, str, bool]) -> list[tuple[object, ...]]:
+        with connect(target.address) as session:
+            columns = "id int, name text, is_deleted bool"
+            session.execute(f"create or replace table raw_people({columns})")
+            session.execute(f"insert into raw_people values {', '.join(map(str, people))}")
+            session.prepare(["main"])
+            outcome = session.run(task_for(target, "r", attempt))
+            assert outcome.error is None, outcome.error
+            return session.query("select id, name, version from people order by id")
+
+    assert len(built(1, (1, "Ann", False), (2, "Bob", False), (3, "Cy", False))) == 3
+    later = built(2, (1, "Anna", False), (2, "Bob", False), (3, "Cyd", True), (4, "Di", False))
+    assert later == [(1, "Anna", 2), (2, "Bob", 1), (4, "Di", 1)]
 
 
 def test_a_dbt_project_begins_with_init_and_keeps_its_schema_yml(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dagster_models.errors import SqlSyntaxError
-from dagster_models.sql.predicates import predicate_of_rows
+from dagster_models.sql.predicates import OF_INSERT, OF_UPDATE, predicate_of_rows
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,12 @@ def test_what_a_transaction_has_once_is_taken(predicate: str) -> None:
 def test_what_it_cannot_say_is_refused(predicate: str) -> None:
     with pytest.raises(SqlSyntaxError):
         predicate_of_rows(predicate, "duckdb")
+
+
+def test_the_rows_of_conditions() -> None:
+    both = "DBT_INTERNAL_SOURCE.a > dbt_internal_dest.a"
+    assert predicate_of_rows(both, "duckdb", OF_UPDATE) == "n.a > t.a"
+    assert predicate_of_rows("a > DBT_INTERNAL_SOURCE.b", "duckdb", OF_INSERT) == "n.a > n.b"
+    for text, rows in (("a > 1", OF_UPDATE), (both, OF_INSERT)):
+        with pytest.raises(SqlSyntaxError):
+            predicate_of_rows(text, "duckdb", rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from dagster_models.core.changes import Changes
@@ -91,3 +91,34 @@ def expected(how: Incremental, table: list[Row] | None, given: list[Row]) -> tup
     updated = sum(row[:2] in old and old[row[:2]] != row for row in given)
     inserted = sum(key not in old for key in keys)
     return "builds", (kept + given, Changes("delta", None, inserted, updated, 0))
+
+
+def check_conditions_of_a_merge(
+    session: WarehouseSession, build: Callable[..., Outcome], text_type: str
+) -> None:
+    """A row of the table stays as it is, and a new row is not added, where the condition does not
+    hold or nobody knows it. A first build adds all rows."""
+    newer, wanted = "n.v > t.v -- a", "n.l <> 'drop'"
+    how = Incremental("merge", ("k",), merge_update_condition=newer, merge_insert_condition=wanted)
+
+    def built(how: Incremental, *given: Row) -> Changes | None:
+        outcome = build(query_of(text_type, *given), how)
+        assert outcome.error is None, outcome.error
+        return outcome.changes
+
+    old: list[Row] = [(1, "a", 5), (2, "b", 5), (3, "drop", None)]
+    assert built(how, *old) == Changes("whole", None, 3, 0, 0)
+    new: list[Row] = [(1, "A", 6), (2, "B", 4), (3, "C", 9), (4, "d", 1), (5, "drop", 1)]
+    assert built(how, *new, (6, None, 1)) == Changes("delta", None, 1, 1, 0)
+    assert rows_of(session) == [(1, "A", 6), (2, "b", 5), (3, "drop", None), (4, "d", 1)]
+    alone = Incremental("merge", ("k", "l"), merge_insert_condition=wanted)
+    assert built(alone, (1, "A", 1), (7, "drop", 7)) == Changes("delta", None, 0, 1, 0)
+    alone = Incremental("merge", ("k",), merge_update_condition=newer)
+    assert built(alone, (1, "B", 0), (7, "drop", 7)) == Changes("delta", None, 1, 0, 0)
+    table = [(1, "A", 1), (2, "b", 5), (3, "drop", None), (4, "d", 1), (7, "drop", 7)]
+    assert rows_of(session) == table
+    wrong = Incremental("merge", ("k",), full_refresh=True, merge_update_condition="t.nope > 1")
+    error = build(query_of(text_type, *old), wrong).error
+    assert error is not None
+    assert "nope" in error.message
+    assert rows_of(session) == table

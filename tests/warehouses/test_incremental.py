@@ -29,7 +29,13 @@ from dagster_models.util import arrow_files as bulk
 from dagster_models.warehouses.base import OpenWarehouse, WarehouseSession
 from dagster_models.warehouses.materializations import merge
 from dagster_models.warehouses.postgres import columns as postgres_columns
-from incremental_oracle import Row, check_outcome, query_of, random_builds
+from incremental_oracle import (
+    Row,
+    check_conditions_of_a_merge,
+    check_outcome,
+    query_of,
+    random_builds,
+)
 from systems import System, T, instrument, session_of
 from tasks import arrow_task, sql_task
 
@@ -288,6 +294,22 @@ def test_a_row_that_does_not_meet_the_predicates_is_left(
     assert build(values((2, "x", 3), (3, "c", 3)), how).error is None
     assert session.query("select count(*) from s.t where k = 2")[1] == [(3,)]
     assert session.query("select l from s.t where k = 3")[1] == [("c",)]
+
+
+def test_the_conditions_of_a_merge(session: WarehouseSession, build: Build) -> None:
+    check_conditions_of_a_merge(session, build, "varchar")
+
+
+def test_the_condition_of_a_merge_sees_what_it_does_not_write(
+    session: WarehouseSession, build: Build
+) -> None:
+    condition = "n.l = 'new'"
+    how = Incremental(
+        "merge", ("k",), merge_exclude_columns=("l",), merge_update_condition=condition
+    )
+    assert build(values((1, "a", 1), (2, "b", 1)), how).error is None
+    assert build(values((1, "new", 2), (2, "old", 2)), how).error is None
+    assert rows(session) == [(1, "a", 2), (2, "b", 1)]
 
 
 def test_a_predicate_of_a_merge_may_ask_for_the_new_row(

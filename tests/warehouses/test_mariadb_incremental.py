@@ -22,7 +22,14 @@ from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.processes.server.commits import commits_of
 from dagster_models.warehouses.base import find_proof
 from dagster_models.warehouses.mariadb.session import MariaDB, MariaSession, connect
-from incremental_oracle import Row, check_outcome, query_of, random_builds, rows_of
+from incremental_oracle import (
+    Row,
+    check_conditions_of_a_merge,
+    check_outcome,
+    query_of,
+    random_builds,
+    rows_of,
+)
 from mariadb_server import MariaServer, left_on
 from systems import System, T, given_up, mariadb_system
 from tasks import sql_task
@@ -197,6 +204,10 @@ def test_a_merge_of_some_columns_or_rows_is_refused(
     assert error is not None
     assert key in error.message
     assert rows_of(session) == [(1, 1, 1)]
+
+
+def test_the_conditions_of_a_merge(session: MariaSession, build: Build) -> None:
+    check_conditions_of_a_merge(session, build, "char(9)")
 
 
 def test_a_table_of_keys_only(session: MariaSession, build: Build) -> None:

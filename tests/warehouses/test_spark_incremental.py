@@ -27,7 +27,14 @@ from dagster_models.processes.server.commits import commits_of
 from dagster_models.warehouses.materializations import snapshot
 from dagster_models.warehouses.spark import session as spark
 from day_partitions import check_days_are_replaced, check_rows_of_python_in_no_window
-from incremental_oracle import Row, check_outcome, query_of, random_builds, rows_of
+from incremental_oracle import (
+    Row,
+    check_conditions_of_a_merge,
+    check_outcome,
+    query_of,
+    random_builds,
+    rows_of,
+)
 from systems import SPARKS, commits_at, server_of, spark_settings
 from tasks import sql_task
 
@@ -107,6 +114,10 @@ def test_since_is_the_last_value_of_the_table(
     assert build(sql.format(type_, first, first, SINCE), how).rows == 2
     outcome = build(sql.format(type_, first, second, SINCE), how)
     assert (outcome.rows, outcome.changes and outcome.changes.inserted) == (3, 1)
+
+
+def test_the_conditions_of_a_merge(session: spark.SparkSession, build: Build) -> None:
+    check_conditions_of_a_merge(session, build, "string")
 
 
 def test_columns_that_have_changed(session: spark.SparkSession, build: Build) -> None:

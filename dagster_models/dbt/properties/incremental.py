@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dagster_models.dbt.project.manifest import DbtNode
 from dagster_models.dbt.project.remarks import Weight
 from dagster_models.dbt.properties.columns_of_key import columns_of_key
 from dagster_models.dbt.properties.header import ImportedHeader, accepted
-from dagster_models.dbt.properties.merge_clauses import columns_of_clauses
+from dagster_models.dbt.properties.merge_clauses import words_of_clauses
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.project.yaml.fields import words
-from dagster_models.sql.predicates import predicate_of_rows
+from dagster_models.sql.predicates import (
+    BOTH_ROWS,
+    OF_INSERT,
+    OF_TABLE,
+    OF_UPDATE,
+    PredicateRows,
+    predicate_of_rows,
+)
 
 #: What an adapter does with a unique_key if no strategy is given.
 _DEFAULTS = {
@@ -27,11 +34,16 @@ _STRATEGIES = {
     "delete_insert": "delete+insert",
 }
 _ON_SCHEMA_CHANGE = ("ignore", "fail", "append_new_columns", "sync_all_columns")
-#: What makes another statement of dbt-duckdb's merge.
-_OTHER_MERGES = ("merge_update_condition", "merge_insert_condition", "merge_update_set_expressions")
-_OF_MERGES = ("merge_clauses", "merge_on_using_columns", "merge_returning_columns", *_OTHER_MERGES)
+#: What a merge of dbt-duckdb says of rows; ours has the same words for the conditions.
+_CONDITIONS = {"merge_update_condition": OF_UPDATE, "merge_insert_condition": OF_INSERT}
+_SET = "merge_update_set_expressions"
 _SOME_COLUMNS = ("merge_update_columns", "merge_exclude_columns")
-_ALL_ROWS = "a merge here updates the rows of a key, and adds all others"
+_BASIC = (*_SOME_COLUMNS, *_CONDITIONS, _SET)
+_OF_MERGES = (
+    *("merge_clauses", "merge_on_using_columns", "merge_returning_columns"),
+    *(*_CONDITIONS, _SET),
+)
+_OTHER = "a merge here updates the rows of a key with the new rows, and adds others"
 _EVERY = ("hour", "day", "month")
 #: The keys of dbt that are read here.
 KEYS = (
@@ -72,7 +84,7 @@ def strategy_of(node: DbtNode, adapter: str) -> tuple[str | None, tuple[str, ...
 def is_narrowed(node: DbtNode) -> bool:
     """Whether a build by a key need not write a new row as it is, in place of all of its key."""
     predicates = ("incremental_predicates", "predicates")
-    names = (*_SOME_COLUMNS, *_OTHER_MERGES, "merge_clauses", *predicates)
+    names = (*_BASIC, "merge_clauses", *predicates)
     return any(node.config.get(name) for name in names)
 
 
@@ -109,7 +121,7 @@ def _keyed(header: ImportedHeader, adapter: str, dialect: str) -> None:
 def _narrowed(header: ImportedHeader, strategy: str, used: Sequence[str], dialect: str) -> None:
     """What narrows the rows or the columns that a strategy writes, or is another merge."""
     if strategy == "merge":
-        _merged(header, used)
+        _merged(header, used, dialect)
     else:
         for name in filter(header.setting, (*_SOME_COLUMNS, *_OF_MERGES)):
             header.remark(f"`{name}` means nothing to the strategy {strategy}", Weight.NOTE)
@@ -117,7 +129,7 @@ def _narrowed(header: ImportedHeader, strategy: str, used: Sequence[str], dialec
         if given := header.setting(name):
             listed = list(map(str, given if isinstance(given, list) else [given]))
             whole = strategy == "merge" and not header.values.keys() & set(_SOME_COLUMNS)
-            if why := _wrong_predicate(listed, dialect, whole):
+            if why := _wrong_predicate(listed, dialect, BOTH_ROWS if whole else OF_TABLE):
                 what = f"`{name}: {given}`: {why}: all rows of the table are looked at for a key"
                 header.remark(what, Weight.DIFFERS)
             else:
@@ -130,20 +142,22 @@ def _added(header: ImportedHeader) -> None:
     which."""
     for name in filter(header.setting, ("merge_insert_condition", "merge_clauses")):
         given = header.setting(name)
-        if name == "merge_insert_condition" or columns_of_clauses(given, ()) is None:
-            header.refused.append(f"`{name}: {given}`: {_ALL_ROWS}")
+        found = {name: given} if name == "merge_insert_condition" else words_of_clauses(given, ())
+        if found is None or "merge_insert_condition" in found:
+            header.refused.append(f"`{name}: {given}`: a merge without a key adds all rows here")
 
 
-def _merged(header: ImportedHeader, key: Sequence[str]) -> None:
-    """Which columns a merge writes into the rows of a key."""
-    written = {name: header.setting(name) for name in _SOME_COLUMNS if header.setting(name)}
-    for name in filter(header.setting, _OTHER_MERGES):
-        header.refused.append(f"`{name}: {header.setting(name)}`: {_ALL_ROWS}")
+def _merged(header: ImportedHeader, key: Sequence[str], dialect: str) -> None:
+    """Which rows a merge writes, and which columns into the rows of a key."""
+    written = {name: header.setting(name) for name in _BASIC if header.setting(name)}
     if clauses := header.setting("merge_clauses"):
-        found = None if written else columns_of_clauses(clauses, key)  # dbt refuses both
+        found = None if written else words_of_clauses(clauses, key)  # dbt refuses both
         if found is None:
-            header.refused.append(f"`merge_clauses: {clauses}`: {_ALL_ROWS}")
+            header.refused.append(f"`merge_clauses: {clauses}`: {_OTHER}")
         written = dict(found or {})
+    if expressions := written.pop(_SET, None):
+        header.refused.append(f"`{_SET}: {expressions}`: {_OTHER}")
+    _conditions(header, {name: written.pop(name, None) for name in _CONDITIONS}, dialect)
     predicates = header.setting("incremental_predicates") or header.setting("predicates")
     if predicates and header.setting("merge_on_using_columns"):
         what = "with predicates, dbt sends both USING and ON, which DuckDB does not take"
@@ -164,13 +178,27 @@ def _merged(header: ImportedHeader, key: Sequence[str]) -> None:
             header.values[name] = others
 
 
-def _wrong_predicate(predicates: Sequence[str], dialect: str, whole: bool) -> str:
+def _conditions(header: ImportedHeader, given: Mapping[str, Any], dialect: str) -> None:
+    """Which of the rows of a key, and of all others, a merge writes."""
+    for name, text in given.items():
+        if not text:
+            continue
+        why = f"{text!r} is no text"
+        if isinstance(text, str):
+            why = _wrong_predicate([text], dialect, _CONDITIONS[name])
+        if why:
+            header.refused.append(f"`{name}: {text}`: {why}")
+        else:
+            header.values[name] = text
+
+
+def _wrong_predicate(predicates: Sequence[str], dialect: str, rows: PredicateRows) -> str:
     """Why the first one that cannot be one of a build here cannot; "" if all can."""
     for it in predicates:
         if it.isidentifier():
             return f"`{it}` is a name that a macro of the project may read, and no condition"
         try:
-            predicate_of_rows(it, dialect, of_new_row=whole)
+            predicate_of_rows(it, dialect, rows)
         except SqlSyntaxError as error:
             return error.what
     return ""

@@ -17,6 +17,7 @@ from dagster_models.dbt.project.catalog import DbtCatalog
 from dagster_models.dbt.project.manifest import DbtNode, Manifest
 from dagster_models.dbt.project.names import UnknownRef
 from dagster_models.dbt.text.clock import with_noted_clock
+from dagster_models.dbt.text.columns_of_texts import ColumnsOfTexts
 from dagster_models.dbt.text.context import (
     Adapter,
     ConfigObject,
@@ -27,7 +28,6 @@ from dagster_models.dbt.text.context import (
 )
 from dagster_models.dbt.text.errors import AsksColumns, NeedsWarehouse, NotImportable
 from dagster_models.dbt.text.graph import GraphPart
-from dagster_models.dbt.text.known_columns import KnownColumns
 from dagster_models.dbt.text.macros import Macros, Namespace, Return
 from dagster_models.dbt.text.placeholders import Placeholders
 from dagster_models.dbt.text.relations import (
@@ -70,7 +70,7 @@ class Renderer:
         self.static = static_context(self._column, self._quote)
         self._relations: dict[str, RelationObject] = {}
         self._last: tuple[str, bool, Seen, dict[str, Any]] | None = None
-        self._known = KnownColumns(
+        self._known = ColumnsOfTexts(
             self.manifest,
             self.placeholders,
             lambda it: self.render(it.raw_code, it, False, Seen()),

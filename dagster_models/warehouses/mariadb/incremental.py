@@ -25,10 +25,15 @@ from dagster_models.warehouses.mariadb.since import WORDS
 from dagster_models.warehouses.mariadb.staging import kind_of
 from dagster_models.warehouses.mariadb.types import ColumnType
 from dagster_models.warehouses.mariadb.windows import MariaColumn
-from dagster_models.warehouses.mariadb.writing import STRATEGIES, RowWrite, index_keys
+from dagster_models.warehouses.mariadb.writing import (
+    STRATEGIES,
+    RowWrite,
+    index_keys,
+    leave_out,
+)
 from dagster_models.warehouses.materializations import incremental_steps
 from dagster_models.warehouses.materializations.columns import columns_of_table
-from dagster_models.warehouses.materializations.incremental import differs
+from dagster_models.warehouses.materializations.incremental import differs, refuse_misunderstood
 from dagster_models.warehouses.materializations.incremental_steps import BuildSteps
 from dagster_models.warehouses.materializations.keys import refuse_bad_keys, refuse_keys_of_table
 from dagster_models.warehouses.materializations.write import refuse_lost_rows
@@ -53,6 +58,7 @@ def _made(session: MariaSession, task: BuildTask, how: Incremental) -> tuple[Rel
     stage = session.begin_stage(task.relation)
     rows = session.fill(stage.name, task.content)
     refuse_bad_keys(session, stage.name, how)
+    refuse_misunderstood(session, stage.name, how)
     session.complete_stage(task.extras, is_added_to=True)
     return stage.name, rows
 
@@ -85,7 +91,8 @@ def _added(
     target = session.begin_writing(task, fitted, deletes=deletes, updates=updates)
     key_pairs = tuple((key, pairs[key]) for key in keys)
     what = fitted.columns, key_pairs, changed, types
-    changes = STRATEGIES[how.strategy](RowWrite(session, relation, target, new, count, *what))
+    write = leave_out(RowWrite(session, relation, target, new, count, *what), how)
+    changes = STRATEGIES[how.strategy](write)
     if how.strategy != "merge":
         refuse_lost_rows(relation, changes.inserted, count)
     return Staged(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dagster_models.core.changes import Changes
+from dagster_models.core.materializations import Incremental
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.backquotes import quote, quoted
 from dagster_models.warehouses.mariadb.text import exact
 from dagster_models.warehouses.mariadb.types import ColumnType
 from dagster_models.warehouses.materializations.keys import refuse_keys_of_table
+from dagster_models.warehouses.materializations.merge_conditions import conditions_of, is_left_out
 
 if TYPE_CHECKING:
     from dagster_models.warehouses.mariadb.reading import MariaReading
@@ -84,6 +86,22 @@ def insert(target: Relation, new: Relation, columns: Sequence[tuple[str, str]]) 
     listed = ", ".join(quote(its) for its, _ in columns)
     given = ", ".join(f"n.{quote(name)}" for _, name in columns)
     return f"INSERT INTO {quoted(target)} ({listed}) SELECT {given} FROM {quoted(new)} AS n"
+
+
+def leave_out(it: RowWrite, how: Incremental) -> RowWrite:
+    """Take what a merge does not write out of the new rows; return what is left of *it*."""
+    if not conditions_of(how):
+        return it
+    new, keys = quoted(it.new), [quote(name) for _, name in it.keys]
+    # DISTINCT makes a table of it: without that, MariaDB refuses to delete from what it reads.
+    rows = (
+        f"SELECT DISTINCT {', '.join(f'n.{key}' for key in keys)} FROM {new} AS n"
+        f" LEFT JOIN {quoted(it.target)} AS t ON {it.same_key()}"
+        f" WHERE {is_left_out(how, quote(it.keys[0][0]))}"
+    )
+    same = " AND ".join(f"{new}.{key} = left_out.{key}" for key in keys)
+    left = it.session.change(f"DELETE {new} FROM {new} JOIN ({rows}) AS left_out ON {same}")
+    return replace(it, count=it.count - left)
 
 
 def append(it: RowWrite) -> Changes:

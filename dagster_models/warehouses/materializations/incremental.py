@@ -17,7 +17,7 @@ from dagster_models.core.materializations import UNRECORDED, Incremental, Readin
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import SINCE, Content, Query
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.warehouses.base import Staged, quote, quoted
+from dagster_models.warehouses.base import Staged, quote
 from dagster_models.warehouses.materializations.columns import columns_named, columns_of_table, fit
 from dagster_models.warehouses.materializations.hooks import Asking, Hooks, RelationKind
 from dagster_models.warehouses.materializations.keys import (
@@ -30,6 +30,7 @@ from dagster_models.warehouses.materializations.merge_columns import (
     kept_columns,
     named_columns,
 )
+from dagster_models.warehouses.materializations.merge_conditions import conditions_of, leave_out
 from dagster_models.warehouses.materializations.partitioned import (
     build_windows,
     fill_in_whole,
@@ -104,8 +105,8 @@ def _built(
         deletes = how.strategy == "delete+insert"
         updates = [] if deletes else [column for column in columns if column not in keys]
         session.refuse_effects(relation, deletes=deletes, updates=updates)
-    names = tuple(columns), tuple(keys)
-    write = Write(relation, session.staging, staged, *names, how.incremental_predicates)
+    given = tuple(columns), tuple(keys), how.incremental_predicates
+    write = leave_out(session, Write(relation, session.staging, staged, *given), how)
     if kept := kept_columns(session, how, columns, keys):
         keep(session, write, kept)
     changes = _WRITE[how.strategy](session, write)
@@ -168,10 +169,15 @@ def _refuse_misfits(session: Hooks, relation: Relation, how: Incremental) -> Non
     refuse_bad_keys(session, relation, how)
     named_columns(session, relation, how)
     refuse_misfit(session, relation, how.since)
-    if how.incremental_predicates:  # which the warehouse must understand
-        table = quoted(relation)
-        met = narrowed(how.incremental_predicates)
-        session.rows(f"SELECT 1 FROM {table} AS t, {table} AS n WHERE 1 = 0{met}")
+    refuse_misunderstood(session, relation, how)
+
+
+def refuse_misunderstood(session: Asking, relation: Relation, how: Incremental) -> None:
+    """Raise WarehouseError for conditions on the rows of a key that the warehouse does not
+    understand. *relation* has the columns of the rows."""
+    if conditions := (*how.incremental_predicates, *conditions_of(how)):
+        table = session.quoted(relation)
+        session.rows(f"SELECT 1 FROM {table} AS t, {table} AS n WHERE 1 = 0{narrowed(conditions)}")
 
 
 def differs(last: Commit, how: Incremental) -> bool:

@@ -22,8 +22,10 @@ from dagster_models.warehouses.backquotes import quote, quoted
 from dagster_models.warehouses.base import Staged
 from dagster_models.warehouses.materializations import incremental_steps
 from dagster_models.warehouses.materializations.columns import columns_of_table
+from dagster_models.warehouses.materializations.incremental import refuse_misunderstood
 from dagster_models.warehouses.materializations.incremental_steps import BuildSteps
 from dagster_models.warehouses.materializations.keys import refuse_bad_keys, refuse_keys_of_table
+from dagster_models.warehouses.materializations.merge_conditions import conditions_of, is_left_out
 from dagster_models.warehouses.spark.fitting import Fitted, fit, same_key
 from dagster_models.warehouses.spark.partitions import build_windows
 from dagster_models.warehouses.spark.since import WORDS
@@ -49,6 +51,7 @@ def _made(session: SparkSession, task: BuildTask, how: Incremental) -> tuple[Rel
     stage = session.begin_stage(task.relation)
     rows = session.fill(stage, task.content)
     refuse_bad_keys(session, stage.name, how)
+    refuse_misunderstood(session, stage.name, how)
     return stage.name, rows
 
 
@@ -73,8 +76,9 @@ def _added(
     missing = list[str]()
     if how.strategy == "merge":  # else they are NULL, as the files of the new rows lack them
         missing = [name for name, _ in fitted.columns if name not in fitted.values]
-    rows = _shape(relation, new.name, fitted, keys, missing)
-    shaped = session.shaped(new, rows, fitted, changed=bool(missing))
+    rows = _shape(relation, new.name, fitted, how, keys, missing)
+    changed = bool(missing or conditions_of(how))
+    shaped = session.shaped(new, rows, fitted, changed=changed)
     count = session.rows_in(shaped)
     changes = Changes("delta", since, count, 0, 0)
     if how.strategy == "delete+insert":
@@ -96,17 +100,23 @@ def _added(
 
 
 def _shape(
-    relation: Relation, new: Relation, fitted: Fitted, keys: list[str], missing: list[str]
+    relation: Relation,
+    new: Relation,
+    fitted: Fitted,
+    how: Incremental,
+    keys: list[str],
+    missing: list[str],
 ) -> str:
     """A query of the new rows as they will be in the table. A merge keeps the values of columns
-    that they lack."""
-    inner = fitted.rows(quoted(new))
-    if not missing:
+    that they lack, and leaves out what does not meet its conditions."""
+    inner, conditions = fitted.rows(quoted(new)), conditions_of(how)
+    if not missing and not conditions:
         return inner
     listed = [f"n.{quote(name)}" for name in fitted.values]
     listed += [f"t.{quote(name)}" for name in missing]
     joined = f"({inner}) AS n LEFT JOIN {quoted(relation)} AS t ON {same_key(keys)}"
-    return f"SELECT {', '.join(listed)} FROM {joined}"
+    where = f" WHERE NOT ({is_left_out(how, quote(keys[0]))})" if conditions else ""
+    return f"SELECT {', '.join(listed)} FROM {joined}{where}"
 
 
 def _met(relation: Relation, new: Relation, keys: list[str]) -> str:

@@ -24,7 +24,7 @@ _ADAPTERS = frozenset({"duckdb", "postgres"})
 _OF_TEXT = frozenset({"table", "view", "ephemeral"})
 
 
-class KnownColumns:
+class ColumnsOfTexts:
     """``render`` makes the text of a model that a build in full sends, with placeholders."""
 
     def __init__(
