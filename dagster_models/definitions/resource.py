@@ -16,7 +16,8 @@ from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.execution.options import TARGET_TAG, chosen_target
 from dagster_models.processes.address import key_of
 from dagster_models.processes.client.session import connect
-from dagster_models.processes.client.warehouse import StepConnection, Warehouse
+from dagster_models.processes.client.step_connection import StepConnection
+from dagster_models.processes.client.warehouse import Warehouse
 from dagster_models.project.settings import TARGET_VARIABLE
 
 

@@ -25,7 +25,7 @@ from dagster_models.errors import WarehouseError
 from dagster_models.execution.single import run_alone
 from dagster_models.processes import wire
 from dagster_models.processes.client.session import Session, connect
-from dagster_models.processes.client.warehouse import StepConnection
+from dagster_models.processes.client.step_connection import StepConnection
 from dagster_models.processes.worker.copy import copy_rows
 from dagster_models.processes.worker.model_table import build
 from dagster_models.project.targets import usable_target
@@ -406,9 +406,10 @@ def copying(pair: Pair) -> Iterator[Driver]:
     driver.close()
 
 
-def test_a_stop_ends_the_query_in_the_other_warehouse(copying: Driver) -> None:
+def test_a_stop_ends_the_query_in_the_other_warehouse(copying: Driver, pair: Pair) -> None:
     wire.send(copying.control, {"op": "cancel"})
     assert copying.answer().verdict is Verdict.CANCELED
+    assert not backends(pair.pg, RUNNING)
 
 
 def test_the_end_of_the_step_ends_the_query_in_the_other_warehouse(copying: Driver) -> None:

@@ -19,8 +19,9 @@ import pytest
 from dagster_models import warehouse as public
 from dagster_models.errors import Canceled, DagsterModelsError, WarehouseError
 from dagster_models.processes.client.session import connect
+from dagster_models.processes.client.step_connection import StepConnection
 from dagster_models.processes.client.tables import to_arrow
-from dagster_models.processes.client.warehouse import StepConnection, Warehouse, bound, quoted
+from dagster_models.processes.client.warehouse import Warehouse, bound, quoted
 from systems import System
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 
@@ -15,6 +16,7 @@ from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.messages import Verdict
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind
+from dagster_models.processes import wire
 from dagster_models.processes.client.session import Session, connect
 from worker_driver import SLOW_CHECK, Driver
 
@@ -480,6 +482,43 @@ def test_a_cancel_interrupts_a_query(worker: Driver) -> None:
     assert worker.answer().verdict is Verdict.CANCELED
     outcome = worker.run("python", "def model(w): return w.sql('select 1 as n')")
     assert outcome.verdict is Verdict.COMMITTED  # on a session that works
+
+
+#: The bodies of models that run a statement: by themselves, in spite of the interrupt, in a thread.
+#: The first one is the sample of each CI.
+RUNNING = {
+    "plain": "run()",
+    "swallowed": "try: run()\nexcept KeyboardInterrupt: return [{'n': 1}]",
+    "cleaned up": "try: run()\nfinally: warehouse.execute('drop table begun')",
+    "in a thread": "import threading\nthreading.Thread(target=run, daemon=True).start()\n"
+    "threading.Event().wait()",
+}
+
+
+@pytest.mark.nightly_for("swallowed", "cleaned up", "in a thread")
+@pytest.mark.parametrize("body", RUNNING.values(), ids=RUNNING)
+def test_a_step_that_is_reported_as_canceled_does_nothing_any_more(
+    worker: Driver, session: Session, body: str
+) -> None:
+    """Its statement may need some time to end, here until its warehouse process goes on."""
+    statements = f"create table begun as select 1 as n; create table late as {NEVER_ENDS}"
+    source = f"""def model(warehouse):
+    def run(): warehouse.execute({statements!r})
+{indent(body, "    ")}
+    return []
+"""
+    worker.start("python", source)
+    worker.next_session()
+    while not session.query("select 1 from duckdb_tables() where table_name = 'begun'"):
+        pass
+    os.kill(session.server_pid, signal.SIGSTOP)
+    try:
+        worker.cancel()
+        assert not wire.readable(worker.control, 0.2)
+    finally:
+        os.kill(session.server_pid, signal.SIGCONT)
+    assert worker.answer().verdict is Verdict.CANCELED
+    assert session.query("select 1 from duckdb_tables() where table_name = 'late'") == []
 
 
 def test_a_cancel_stops_queries_in_threads_that_the_model_waits_for(worker: Driver) -> None:

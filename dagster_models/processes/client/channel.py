@@ -16,6 +16,8 @@ from dagster_models.processes.client import launch
 
 ChannelT = TypeVar("ChannelT", bound="Channel")
 
+_DRAIN_BYTES = 65536
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SessionIdentity:
@@ -40,7 +42,7 @@ class Channel:
         self.path: str = hello["path"]  #: of the database file, real
         self.bulk_folders: list[str] = hello["bulk"]  #: private to this session, the best first
         self._log: str = hello["log"]
-        self._broken_off = False
+        self._broken_off = self._hung_up = False
 
     def __enter__(self: ChannelT) -> ChannelT:
         return self
@@ -63,7 +65,7 @@ class Channel:
 
     @property
     def closed(self) -> bool:
-        return self._sock.fileno() < 0
+        return self._hung_up or self._sock.fileno() < 0
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Send a request without waiting. Raises WarehouseLost if the process is gone."""
@@ -99,7 +101,7 @@ class Channel:
         except BaseException:
             # After a KeyboardInterrupt, say, the answer would be taken for that of the next
             # request.
-            self.close()
+            self.hang_up()
             raise
         if "error" in answer:
             raise wire.error_from_json(answer["error"])
@@ -118,6 +120,22 @@ class Channel:
         """End the session; what it has not committed is rolled back. It may be repeated."""
         with self._sending:
             self._sock.close()
+
+    def hang_up(self) -> None:
+        """Send nothing more: the warehouse process interrupts what runs, and ends the session.
+        ``await_end`` sees its end. It may be repeated."""
+        with contextlib.suppress(OSError), self._sending:
+            self._hung_up = True
+            self._sock.shutdown(socket.SHUT_WR)
+
+    def await_end(self) -> None:
+        """After ``hang_up``, wait until the warehouse process has ended the session: what it ran
+        has ended, and what it had not committed is rolled back. Then close. No other thread may
+        wait for an answer."""
+        with contextlib.suppress(OSError):
+            while self._sock.recv(_DRAIN_BYTES):
+                pass
+        self.close()
 
     def shutdown(self) -> None:
         """Break the connection as if the other side had done so.

@@ -254,7 +254,7 @@ class Session(Channel):
                 answer = self.receive()
             return _outcome(answer)
         except BaseException as error:
-            self.close()
+            self.hang_up()
             if isinstance(error, WarehouseLost) or not isinstance(error, Exception):
                 raise
             raise WarehouseLost(ErrorKind.LOST, f"no outcome was received: {error}") from error

@@ -10,18 +10,17 @@ published in a transaction of its own, together with its commit record.
 
 from __future__ import annotations
 
-import os
 import re
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
 
 from dagster_models.core.materializations import Reading
 from dagster_models.core.model import EMPTY
 from dagster_models.core.tasks import KEYS, SINCE, STAND_INS
-from dagster_models.errors import DagsterModelsError, WarehouseError, WarehouseLost
+from dagster_models.errors import DagsterModelsError
 from dagster_models.processes.client.partition import BuiltPartition
+from dagster_models.processes.client.step_connection import StepConnection
 from dagster_models.processes.client.tables import to_arrow
 from dagster_models.util import arrow_files
 
@@ -30,12 +29,9 @@ if TYPE_CHECKING:
     import polars
     import pyarrow
 
-    from dagster_models.processes.client.session import Session
     from dagster_models.processes.client.streams import Stream
 
 __all__ = ["Result", "Warehouse", "execute", "load", "sql", "table"]
-
-T = TypeVar("T")
 
 #: Statements that only write. ``sql()`` is lazy, so they would silently never run.
 _WRITES = re.compile(
@@ -48,77 +44,6 @@ _HEAD = re.compile(r"(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*(\w*)", re.DOTALL)
 _NAME_PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^".\s][^".]*?))\s*(\.|\Z)')
 
 
-class StepConnection:
-    """One session, opened at first use, for one step at a time.
-
-    Threads of the user's code take turns. An exception that is not the warehouse's own answer (e.g.
-    a KeyboardInterrupt in the middle of a frame) leaves the session in an unknown state. So the
-    session is dropped, and the next use opens another.
-    """
-
-    def __init__(self, connect: Callable[[], Session]) -> None:
-        self._connect = connect
-        self._session: Session | None = None
-        self._turn = threading.RLock()
-        self._thread = 0  # the ident of the thread whose turn it is, or 0
-        self._pid = os.getpid()
-
-    def use(self, do: Callable[[Session], T]) -> T:
-        """Return what ``do`` returns for the session.
-
-        Raises WarehouseError, WarehouseLost, Canceled.
-        """
-        if os.getpid() != self._pid:
-            raise RuntimeError(
-                "the warehouse cannot be used in a forked process; "
-                "read the data before forking, or use threads"
-            )
-        with self._turn:
-            self._thread = threading.get_ident()
-            try:
-                if self._session is None:
-                    self._session = self._connect()
-                return do(self._session)
-            except BaseException as error:
-                if not _answered(error):
-                    self.close()
-                raise
-            finally:
-                self._thread = 0
-
-    def in_transaction(self) -> bool:
-        """Whether the user's code has left a transaction open."""
-        return self._session is not None and self.use(lambda session: session.in_transaction())
-
-    def cancel(self, spare: int | None = None) -> None:
-        """Stop the statement in flight, if any; may be called from any thread, and never waits.
-
-        ``spare`` is the ident of a thread whose statement may go on.
-        """
-        session = self._session
-        if session is not None and self._thread not in (0, spare):
-            # If it was closed meanwhile, nothing is in flight on it.
-            with suppress(OSError, ValueError, DagsterModelsError):
-                session.cancel()
-
-    def close(self) -> None:
-        """End the session; what it left open is rolled back by the warehouse process."""
-        session, self._session = self._session, None
-        if session is not None:
-            session.shutdown()  # wakes a thread of the user's that still waits for an answer
-            session.close()
-
-    def leave(self) -> None:
-        """Do not use the session any more, which somebody else goes on with. Waits for a thread
-        that still uses it."""
-        with self._turn:
-            self._session = None
-
-    def fileno(self) -> int | None:
-        """The session's descriptor, None when there is no session."""
-        return None if self._session is None else self._session.fileno()
-
-
 def spool(connection: StepConnection, stream: Stream | pyarrow.RecordBatchReader) -> str:
     """Write a stream's rows to a file that outlives the session; return its path.
 
@@ -126,10 +51,6 @@ def spool(connection: StepConnection, stream: Stream | pyarrow.RecordBatchReader
     """
     folders = connection.use(lambda session: session.lasting_folders)
     return arrow_files.write(folders, stream.schema, stream)[0]
-
-
-def _answered(error: BaseException) -> bool:
-    return isinstance(error, WarehouseError) and not isinstance(error, WarehouseLost)
 
 
 class Result:

@@ -22,8 +22,9 @@ from dagster_models.core.check_tasks import (
 from dagster_models.core.finding import Finding
 from dagster_models.core.python_code import PythonCode
 from dagster_models.errors import ErrorKind
+from dagster_models.processes.client.step_connection import StepConnection
 from dagster_models.processes.client.tables import ACCEPTED, to_arrow
-from dagster_models.processes.client.warehouse import Result, StepConnection, Warehouse, bound
+from dagster_models.processes.client.warehouse import Result, Warehouse, bound
 from dagster_models.processes.worker.usercode import CHECK, UserCodeFailed, call
 
 _RETURNS = f"rows that offend ({ACCEPTED}), their number, True or False, or a Finding"

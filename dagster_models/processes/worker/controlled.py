@@ -17,7 +17,7 @@ from dagster_models.core.materializations import Reading
 from dagster_models.core.messages import CheckOutcome
 from dagster_models.core.tasks import Task
 from dagster_models.processes import wire
-from dagster_models.processes.client.warehouse import StepConnection
+from dagster_models.processes.client.step_connection import StepConnection
 from dagster_models.util.orphans import MARK, kill_marked
 
 _GRACE_SECONDS = 0.5  #: for user code to be interrupted when the run worker is dead

@@ -17,7 +17,7 @@ from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.address import same_database
 from dagster_models.processes.client.session import Session
-from dagster_models.processes.client.warehouse import StepConnection
+from dagster_models.processes.client.step_connection import StepConnection
 from dagster_models.util import arrow_files
 
 #: `$since` as the step's warehouse writes it: each of the two warehouses reads these as one value.
@@ -72,7 +72,7 @@ def copy_rows(
             folder = connection.use(lambda session: session.lasting_folders)[0]
             return CopiedRows(str(shutil.move(path, folder)), notes)
     finally:
-        source.close()
+        source.end()  # a step that is canceled has left a query there
 
 
 def _columns_of(session: Session, sql: str) -> list[tuple[str, str]]:

@@ -12,7 +12,8 @@ from dagster_models.core.tasks import PythonTask, Query
 from dagster_models.errors import ErrorKind, WarehouseLost
 from dagster_models.kinds import Model
 from dagster_models.processes.client.session import Session
-from dagster_models.processes.client.warehouse import StepConnection, Warehouse
+from dagster_models.processes.client.step_connection import StepConnection
+from dagster_models.processes.client.warehouse import Warehouse
 from dagster_models.processes.worker.usercode import UserCodeFailed, loaded_module
 
 _ENDS = re.compile(

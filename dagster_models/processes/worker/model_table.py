@@ -17,8 +17,9 @@ from dagster_models.core.messages import CheckOutcome, Outcome
 from dagster_models.core.tasks import ArrowFile, PythonTask
 from dagster_models.errors import ErrorKind, WarehouseLost
 from dagster_models.processes.client.session import RunCheck, Session
+from dagster_models.processes.client.step_connection import StepConnection
 from dagster_models.processes.client.tables import ACCEPTED, to_arrow
-from dagster_models.processes.client.warehouse import Result, StepConnection, Warehouse, spool
+from dagster_models.processes.client.warehouse import Result, Warehouse, spool
 from dagster_models.processes.worker.usercode import UserCodeFailed
 
 

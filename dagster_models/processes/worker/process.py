@@ -48,7 +48,8 @@ from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes.client.partition import partition_of
 from dagster_models.processes.client.session import Session, connect
-from dagster_models.processes.client.warehouse import StepConnection, Warehouse, bound
+from dagster_models.processes.client.step_connection import StepConnection
+from dagster_models.processes.client.warehouse import Warehouse, bound
 from dagster_models.processes.worker.checks import run_check
 from dagster_models.processes.worker.controlled import Attempt, Controlled, Phase
 from dagster_models.processes.worker.copy import copy_rows
@@ -90,6 +91,10 @@ class StepProcess(Controlled):
             outcome = self._outcome(attempt)
         finally:
             attempt.phase = Phase.OVER
+            if attempt.canceled.is_set():
+                # "Canceled" says that nothing happens any more. If it takes too long, the run
+                # worker kills this process, and reports that.
+                self._connection.end()
             attempt.over.set()
             self._connection.close()
         outcome = replace(outcome, started_at=started_at, seconds=time.perf_counter() - clock)
@@ -234,11 +239,11 @@ class StepProcess(Controlled):
     def _publish(self, task: PythonTask, attempt: Attempt, table: Any) -> Outcome:
         """Hand the table to the warehouse process, whose answer is the outcome."""
         how = task.materialization
-        if not isinstance(how, Custom):
-            # On a session of its own: what the user's code left open is rolled back.
-            self._connection.close()
         if attempt.canceled.is_set():
             discard(table)
+        elif not isinstance(how, Custom):
+            # On a session of its own: what the user's code left open is rolled back.
+            self._connection.close()
 
         def send(session: Session) -> Outcome:
             if isinstance(how, Custom):

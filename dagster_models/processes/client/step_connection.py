@@ -1,0 +1,115 @@
+"""The session of one step, which the user's code uses from any thread, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
+
+from dagster_models.errors import DagsterModelsError, ErrorKind, WarehouseError, WarehouseLost
+
+if TYPE_CHECKING:
+    from dagster_models.processes.client.session import Session
+
+T = TypeVar("T")
+
+
+class StepConnection:
+    """One session, opened at first use, for one step at a time.
+
+    Threads of the user's code take turns. An exception that is not the warehouse's own answer (e.g.
+    a KeyboardInterrupt in the middle of a frame) leaves the session in an unknown state. So it is
+    given up, and the next use opens another. ``end`` waits until those are over, too.
+    """
+
+    def __init__(self, connect: Callable[[], Session]) -> None:
+        self._connect = connect
+        self._session: Session | None = None
+        self._given_up: list[Session] = []
+        self._is_over = False
+        self._turn = threading.RLock()
+        self._thread = 0  # the ident of the thread whose turn it is, or 0
+        self._pid = os.getpid()
+
+    def use(self, do: Callable[[Session], T]) -> T:
+        """Return what ``do`` returns for the session.
+
+        Raises WarehouseError, WarehouseLost, Canceled.
+        """
+        if os.getpid() != self._pid:
+            raise RuntimeError(
+                "the warehouse cannot be used in a forked process; "
+                "read the data before forking, or use threads"
+            )
+        with self._turn:
+            self._thread = threading.get_ident()
+            try:
+                if self._session is None:
+                    self._session = self._connect()
+                if self._is_over:  # ``end`` looks for a session after it has said so
+                    raise WarehouseError(ErrorKind.SESSION_CLOSED, "the step is over")
+                return do(self._session)
+            except BaseException as error:
+                if not _answered(error):
+                    self._give_up()
+                raise
+            finally:
+                self._thread = 0
+
+    def in_transaction(self) -> bool:
+        """Whether the user's code has left a transaction open."""
+        return self._session is not None and self.use(lambda session: session.in_transaction())
+
+    def cancel(self, spare: int | None = None) -> None:
+        """Stop the statement in flight, if any; may be called from any thread, and never waits.
+
+        ``spare`` is the ident of a thread whose statement may go on.
+        """
+        session = self._session
+        if session is not None and self._thread not in (0, spare):
+            # If it was closed meanwhile, nothing is in flight on it.
+            with suppress(OSError, ValueError, DagsterModelsError):
+                session.cancel()
+
+    def _give_up(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.hang_up()
+            self._given_up.append(session)
+
+    def close(self) -> None:
+        """End the sessions; what they left open is rolled back by the warehouse process."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.shutdown()  # wakes a thread of the user's that still waits for an answer
+            session.close()
+        while self._given_up:
+            self._given_up.pop().close()
+
+    def end(self) -> None:
+        """The same, and wait until the warehouse process has ended them, with all that they were
+        doing. Every later use is refused."""
+        self._is_over = True
+        session = self._session
+        if session is not None:
+            session.hang_up()  # a thread of the user's that waits for an answer gets it soon
+        with self._turn:
+            self._give_up()
+            while self._given_up:
+                self._given_up.pop().await_end()
+
+    def leave(self) -> None:
+        """Do not use the session any more, which somebody else goes on with. Waits for a thread
+        that still uses it."""
+        with self._turn:
+            self._session = None
+
+    def fileno(self) -> int | None:
+        """The session's descriptor, None when there is no session."""
+        return None if self._session is None else self._session.fileno()
+
+
+def _answered(error: BaseException) -> bool:
+    return isinstance(error, WarehouseError) and not isinstance(error, WarehouseLost)
