@@ -41,6 +41,8 @@ class Catalog:
         self._name = f"dagster_models_{self._mark}"
         self._stamps: dict[tuple[str, str], object] = {}
         self._schemas: set[str] = set()
+        #: The tables of files that this process has made, as SQL.
+        self._tables: set[str] = set()
         #: Those of the relations that are functions.
         self._functions: set[tuple[str, str]] = set()
         self._turn = threading.Lock()
@@ -52,6 +54,7 @@ class Catalog:
             if not self._server.is_known():
                 self._stamps.clear()
                 self._schemas.clear()
+                self._tables.clear()
                 self._functions.clear()
                 self._server.know()
             stamps = self._location.stamps()
@@ -101,11 +104,33 @@ class Catalog:
             self._functions.add(key)
             self._stamps[key] = stamp
             return
-        query = proof.definition if proof is not None and proof.kind == "view" else ""
-        query = query or f"SELECT * FROM {self._files(relation)}"
+        if proof is not None and proof.kind == "view":
+            self._put_view(relation, proof, proof.definition)
+        else:
+            self._put_view_of_files(relation, proof)
+        self._stamps[key] = stamp
+
+    def _put_view_of_files(self, relation: Relation, proof: Proof | None) -> None:
+        """Sail 0.7 keeps no view of a path, so a table has the files."""
+        shown = self._location.log(relation).shown()
+        table = self._table(relation, shown.mark)
+        query = f"SELECT * FROM {table}"
+        if table in self._tables:
+            try:
+                return self._put_view(relation, proof, query)
+            except WarehouseError as error:
+                if error.kind in (ErrorKind.UNREACHABLE, ErrorKind.INTERRUPTED):
+                    raise
+                self._tables.discard(table)  # somebody else has dropped it, perhaps
+        self.add_schema(_FILES)
+        place = f"USING {shown.format} LOCATION {literal(shown.folder)}"
+        self._server.command(f"CREATE TABLE IF NOT EXISTS {table} {place}")
+        self._tables.add(table)
+        self._put_view(relation, proof, query)
+
+    def _put_view(self, relation: Relation, proof: Proof | None, query: str) -> None:
         head = f"CREATE OR REPLACE VIEW {quoted(relation)}{self._described(query, proof)}"
         self._server.command(f"{head} TBLPROPERTIES ('{self._name}' = '1') AS\n{query}")
-        self._stamps[key] = stamp
 
     def _described(self, query: str, proof: Proof | None) -> str:
         """The comments of a view: they are in the proof, which other processes read, too."""
@@ -158,8 +183,11 @@ class Catalog:
     def show_published(self, relation: Relation) -> None:
         """The same after a publication, which has taken place whatever the server says. If it
         refuses, the next ``refresh`` tries again."""
+        key = relation.schema.lower(), relation.name.lower()
         with suppress(WarehouseError), self._turn:
-            self.show(relation, self._location.log(relation).state())
+            stamp = self._location.stamp(relation)  # first, so it is not that of a later commit
+            if stamp is None or self._stamps.get(key) != stamp:  # no other session has shown it
+                self.show(relation, self._location.log(relation).state(), stamp)
 
     def forget(self, relation: Relation) -> None:
         with self._turn:
@@ -176,6 +204,7 @@ class Catalog:
                 with suppress(WarehouseError):
                     self._server.command(f"DROP SCHEMA IF EXISTS {quote(schema)} CASCADE")
             self._schemas.clear()
+            self._tables.clear()
 
     def _forget(self, relation: Relation) -> None:
         key = relation.schema.lower(), relation.name.lower()
@@ -189,16 +218,6 @@ class Catalog:
         if schema.lower() not in self._schemas:
             self._server.command(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")
             self._schemas.add(schema.lower())
-
-    def _files(self, relation: Relation) -> str:
-        """The table of a relation's files, as SQL: Sail 0.7 keeps no view of a path."""
-        self.add_schema(_FILES)
-        format_, folder, mark = self._location.log(relation).shown()
-        table = self._table(relation, mark)
-        self._server.command(
-            f"CREATE TABLE IF NOT EXISTS {table} USING {format_} LOCATION {literal(folder)}"
-        )
-        return table
 
     def _table(self, relation: Relation, mark: str = "") -> str:
         return quoted(Relation(_FILES, self._table_name(relation, mark)))
@@ -224,6 +243,7 @@ class Catalog:
             # Another location may have tables of its files in the same catalog.
             if folder.startswith(ours) and not os.path.exists(folder):
                 self._server.command(f"DROP TABLE IF EXISTS {table}")
+                self._tables.discard(table)
 
 
 def _foreign(relation: Relation, what: str) -> WarehouseError:

@@ -58,11 +58,9 @@ class DeltaLog(TableLog):
     def versions(self) -> list[int]:
         """The versions whose commits are there, in order. Old ones go after a checkpoint."""
         try:
-            names = os.listdir(self.log_folder)
+            return sorted(_versions(self.log_folder))
         except FileNotFoundError:
             return []
-        found = (COMMIT_FILE.fullmatch(name) for name in names)
-        return sorted(int(match[1]) for match in found if match)
 
     def proofs(self) -> Iterator[Proof]:
         """What the commits say, the last one first."""
@@ -194,6 +192,16 @@ class DeltaLog(TableLog):
         said = _properties(written("table"))
         with translated(self.relation):
             write_deltalake(self.folder, table, **how, commit_properties=said)
+
+
+def last_version(log_folder: str) -> int:
+    """The last version whose commit is there; -1 without one. Raises FileNotFoundError."""
+    return max(_versions(log_folder), default=-1)
+
+
+def _versions(log_folder: str) -> Iterator[int]:
+    found = (COMMIT_FILE.fullmatch(name) for name in os.listdir(log_folder))
+    return (int(match[1]) for match in found if match)
 
 
 def _properties(user_metadata: str) -> Any:

@@ -79,6 +79,10 @@ class RestCatalogFolder(IcebergCatalog):
             self._asked_at = time.monotonic()
             return dict(self._stamps)
 
+    def stamp(self, relation: Relation) -> object:
+        with self._turn:
+            return self._stamps.get((relation.schema.lower(), relation.name.lower()))
+
     def _listed(self, namespace: Sequence[str]) -> list[tuple[str, ...]]:
         """The tables of a namespace; none of one whose tables the token may not list, or that
         somebody has dropped in the meantime."""

@@ -65,14 +65,22 @@ class SqlCatalogFolder(IcebergCatalog):
             if is_name(schema) and is_name(name) and place
         }
 
-    def table(self, relation: Relation) -> Any:
+    def stamp(self, relation: Relation) -> object:
+        with translated(relation):
+            return self._place(relation) or None
+
+    def _place(self, relation: Relation) -> str:
         from pyiceberg.catalog.sql import IcebergTables as Row
         from sqlalchemy import select
 
         key = relation.schema.lower(), relation.name.lower()
         asked = select(Row.metadata_location).where(*self._row(key))
         with self._catalog.engine.connect() as database:
-            place = database.execute(asked).scalar()
+            place: str | None = database.execute(asked).scalar()
+        return place or ""
+
+    def table(self, relation: Relation) -> Any:
+        key, place = (relation.schema.lower(), relation.name.lower()), self._place(relation)
         if not place:
             return None
         with self._turn:

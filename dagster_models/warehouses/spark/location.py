@@ -6,10 +6,12 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
+from time import monotonic
 
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.warehouses.spark.delta_log import DeltaLog
+from dagster_models.warehouses.spark.delta_log import DeltaLog, last_version
 from dagster_models.warehouses.spark.iceberg_schema import widened
 from dagster_models.warehouses.spark.table_log import TableLog
 
@@ -18,6 +20,8 @@ _NAME = re.compile(r"[A-Za-z0-9_]{1,128}")
 #: What every server takes as it is in the path of a folder. Sail 0.7 writes others as %20 and the
 #: like, the log of a table as another folder than its files, and reads * and ? as patterns.
 _PATH = re.compile(r"[A-Za-z0-9/_.,:;=@+!$&()'-]*")
+#: More than the longest tick of a file system's clock: FAT has one of 2 s.
+_TICK_SECONDS = 2.5
 
 
 class RelationFolder(ABC):
@@ -50,6 +54,11 @@ class RelationFolder(ABC):
         """(schema, name) of each relation -> what changes with each of its commits."""
 
     @abstractmethod
+    def stamp(self, relation: Relation) -> object:
+        """That of one relation, to which this process has just committed. A commit that is read
+        after it has this stamp or a later one. Raises WarehouseError."""
+
+    @abstractmethod
     def close(self) -> None:
         """End what is open besides the server."""
 
@@ -57,22 +66,60 @@ class RelationFolder(ABC):
 class DeltaFolder(RelationFolder):
     """Delta tables: each folder has its own log."""
 
+    def __init__(self, folder: str, integer_bits: int = 8) -> None:
+        super().__init__(folder, integer_bits)
+        self._seen: dict[tuple[str, str], _Seen] = {}
+
     def _log(self, relation: Relation, folder: str) -> TableLog:
         return DeltaLog(relation, folder)
 
     def stamps(self) -> Mapping[tuple[str, str], object]:
-        found = {}
-        for schema in _folders(self.folder):
-            for name in _folders(schema.path):
-                try:
-                    stamp = os.stat(os.path.join(name.path, "_delta_log")).st_mtime_ns
-                except (FileNotFoundError, NotADirectoryError):
-                    continue
-                found[schema.name, name.name] = stamp
-        return found
+        keys = [
+            (schema.name, name.name)
+            for schema in _folders(self.folder)
+            for name in _folders(schema.path)
+        ]
+        stamps = {key: self._stamp(key) for key in keys}
+        return {key: stamp for key, stamp in stamps.items() if stamp is not None}
+
+    def stamp(self, relation: Relation) -> object:
+        return self._stamp((relation.schema.lower(), relation.name.lower()))
+
+    def _stamp(self, key: tuple[str, str]) -> object:
+        """The time of the log's folder, and the last version. None where there is no log.
+
+        A commit changes the time, unless another one came in the same tick of the file system's
+        clock. So the versions are listed until some have been listed after that tick.
+        """
+        log_folder = os.path.join(self.folder, *key, "_delta_log")
+        now = monotonic()  # no clock of a server that has the files
+        try:
+            found = os.stat(log_folder)
+            changed = found.st_ino, found.st_mtime_ns
+            seen = self._seen.get(key)
+            if seen is None or seen.changed != changed:
+                seen = _Seen(changed, now)
+            if not seen.is_settled:
+                version = last_version(log_folder)
+                is_settled = now - seen.first_at > _TICK_SECONDS
+                seen = self._seen[key] = _Seen(changed, seen.first_at, version, is_settled)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return *seen.changed, seen.version
 
     def close(self) -> None:
         """Nothing is open: each commit opens its file."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was seen of a log. ``changed``: the identity and the time of its folder, which were seen
+    first at ``first_at``. ``is_settled``: no further commit can have this time."""
+
+    changed: tuple[int, int]
+    first_at: float
+    version: int = -1
+    is_settled: bool = False
 
 
 def is_name(name: str) -> bool:

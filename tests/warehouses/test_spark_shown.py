@@ -1,0 +1,174 @@
+"""What a session of Spark knows of the relations: whatever others do, and with few statements."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dagster_models.core.model import Relation
+from dagster_models.warehouses.spark import location as locations
+from dagster_models.warehouses.spark import session as spark
+from dagster_models.warehouses.spark.location import DeltaFolder
+from dagster_models.warehouses.spark.server import Server
+from systems import SPARKS, T, create, server_of, session_of, spark_settings
+
+
+@pytest.fixture(params=SPARKS)
+def way(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def settings(request: pytest.FixtureRequest, way: str, location: str) -> dict[str, Any]:
+    return spark_settings(server_of(request, way).settings, location, way)
+
+
+@pytest.fixture
+def warehouse(settings: dict[str, Any]) -> Iterator[spark.Spark]:
+    warehouse = spark.connect(settings)
+    yield warehouse
+    warehouse.close()
+
+
+@pytest.fixture
+def other(settings: dict[str, Any]) -> Iterator[spark.SparkSession]:
+    """That of another process."""
+    warehouse = spark.connect({**settings, "user": "other"})
+    with contextlib.closing(warehouse), session_of(warehouse) as session:
+        session.prepare(["s"])
+        yield session
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements that any server was sent, but for questions."""
+    found: list[str] = []
+    command = Server.command
+
+    def noted(server: Server, sql: str, *more: Any) -> None:
+        found.append(sql)
+        command(server, sql, *more)
+
+    monkeypatch.setattr(Server, "command", noted)
+    return found
+
+
+def test_a_relation_is_shown_once_after_its_publication(
+    warehouse: spark.Spark, session: spark.SparkSession, sent: list[str], way: str
+) -> None:
+    create(session, "table", "select 1 as n")
+    sent.clear()
+    create(session, "table", "select 2 as n")
+    with session_of(warehouse) as another:
+        for reader in (session, another):
+            assert reader.query("select n from s.t")[1] == [(2,)]
+    shown = [" ".join(it.split()[:3]) for it in sent if "dagster_models_files" in it]
+    # Each version of an Iceberg table is another folder.
+    assert shown == [*["CREATE TABLE IF"] * (way == "iceberg"), "CREATE OR REPLACE"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_publication_at_the_same_moment_is_shown(
+    session: spark.SparkSession,
+    other: spark.SparkSession,
+    monkeypatch: pytest.MonkeyPatch,
+    when: str,
+) -> None:
+    """Another process publishes when this one has, before or after it looks for what to show."""
+    stamp = session.location.stamp
+
+    def overtaken(relation: Relation) -> object:
+        monkeypatch.undo()
+        before = stamp(relation) if when == "after" else None
+        create(other, "table", "select 1 as n, 'theirs' as more")
+        return before or stamp(relation)
+
+    monkeypatch.setattr(session.location, "stamp", overtaken)
+    create(session, "table", "select 1 as n")
+    assert session.query("select n, more from s.t")[1] == [(1, "theirs")]
+    create(other, "table", "select 2 as n, 'later' as last")
+    assert session.query("select n, last from s.t")[1] == [(2, "later")]
+
+
+def test_a_publication_in_the_same_tick_of_the_file_systems_clock_is_shown(
+    session: spark.SparkSession, other: spark.SparkSession, location: str, way: str
+) -> None:
+    if way == "iceberg":
+        pytest.skip("no time counts there")
+    log_folder = Path(location, "s/t/_delta_log")
+    create(session, "table", "select 1 as n")
+    tick = log_folder.stat()
+    session.query("select 1")
+    create(other, "table", "select 2 as n, 'new' as more")
+    os.utime(log_folder, ns=(tick.st_atime_ns, tick.st_mtime_ns))
+    assert session.query("select n, more from s.t")[1] == [(2, "new")]
+
+
+def test_a_table_that_was_dropped_and_built_again_by_others_is_shown(
+    session: spark.SparkSession, other: spark.SparkSession
+) -> None:
+    create(session, "table", "select 1 as n")
+    session.query("select n from s.t")
+    (commit,) = other.last_proofs([T])
+    other.drop(T, commit.builder)
+    assert session.there([T]) == []
+    create(other, "table", "select 'again' as word")
+    assert session.query("select word from s.t")[1] == [("again",)]
+    create(other, "view", "select 'a view' as word")
+    assert session.query("select word from s.t")[1] == [("a view",)]
+
+
+def test_a_table_of_files_that_somebody_has_dropped_is_made_again(
+    session: spark.SparkSession,
+) -> None:
+    create(session, "table", "select 1 as n")
+    for what in ("table", "view", "table"):
+        for row in session.query("show tables in dagster_models_files")[1]:
+            session.execute(f"drop table dagster_models_files.`{row[1]}`")
+        create(session, what, f"select '{what}' as n")
+        assert session.query("select n from s.t")[1] == [(what,)]
+
+
+def test_no_commit_has_the_stamp_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a log on a file system whose clock ticks each second, in a random history of commits and
+    looks. Of an old log the versions are not listed at each look."""
+    log_folder = tmp_path / "s/t/_delta_log"
+    log_folder.mkdir(parents=True)
+    folder, chance, now, version, listed = DeltaFolder(str(tmp_path)), random.Random(7), 0.0, 0, 0
+    last_version = locations.last_version
+
+    def counted(path: str) -> int:
+        nonlocal listed
+        listed += 1
+        return last_version(path)
+
+    monkeypatch.setattr(locations, "last_version", counted)
+    monkeypatch.setattr(locations, "monotonic", lambda: now)
+
+    def commit() -> None:
+        nonlocal version
+        (log_folder / f"{version:020d}.json").touch()
+        version += 1
+        os.utime(log_folder, (int(now), int(now)))
+
+    commit()
+    stamp = folder.stamp(T)
+    for _ in range(400):
+        now += chance.choice([0, 0.001, 0.3, 1, 4, 60])
+        commits = chance.choice([0, 0, 1, 2])
+        for _ in range(commits):
+            commit()
+        before, stamp = stamp, folder.stamp(T)
+        assert (stamp != before) == bool(commits)
+        assert folder.stamps() == {("s", "t"): stamp}
+    now, listed = now + 60, 0
+    assert {folder.stamp(T) for _ in range(9)} == {stamp}
+    assert listed == 1
