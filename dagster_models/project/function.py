@@ -10,6 +10,7 @@ from dagster_models.errors import Problem
 from dagster_models.project.config import FUNCTION
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml.nodes import YamlNode
+from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.parse import is_function_name
 from dagster_models.sql.parsed import ParsedSql
 
@@ -51,7 +52,8 @@ def check_text(step: Step, parsed: ParsedSql, dialect: str, report: Report) -> N
     for argument, _ in step.config.arguments:
         if argument not in used:
             what = f"the argument `{argument}` is not used"
-            fix = f"Write `${argument}` where its value belongs, or delete it."
+            written = dialect_of(dialect).placeholder(argument)
+            fix = f"Write `{written}` where its value belongs, or delete it."
             report(problem(what, step.location, fix, "warning"))
 
 

@@ -18,6 +18,7 @@ from dagster_models.project.config import STRATEGIES, Values
 from dagster_models.project.extras import clashing_exports, idle_extras, wrong_columns
 from dagster_models.project.problems import Report, place_of, problem
 from dagster_models.project.yaml.nodes import YamlNode
+from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.parsed import Placeholder
 from dagster_models.sql.predicates import (
     BOTH_ROWS,
@@ -218,32 +219,37 @@ def _check_strategy(step: Step, header: YamlNode, report: Report) -> None:
 
 
 def check_use_of_since(
-    step: Step, placeholders: Iterable[tuple[str, Placeholder, Location]], report: Report
+    step: Step,
+    placeholders: Iterable[tuple[str, Placeholder, Location]],
+    dialect: str,
+    report: Report,
 ) -> None:
     """Report how the model's queries use `$since`. *placeholders*: each with its text and place."""
     if not incremental(step) or step.config.since is None:
         return
     used = [(text, holder, at) for text, holder, at in placeholders if holder.name == "since"]
+    since = dialect_of(dialect).placeholder("since")
     if not used and step.kind == "sql":
-        what = "`since:` is set, but the query does not use `$since`"
-        fix = f"Compare with it: `where {step.config.since.column} > $since`."
+        what = f"`since:` is set, but the query does not use `{since}`"
+        fix = f"Compare with it: `where {step.config.since.column} > {since}`."
         report(problem(what, step.location, fix, "warning"))
     literals = {text[it.start : it.end]: at for text, it, at in used if it.is_bound(text)}
     if len(literals) > 1:
-        what = "`$since` is bound to several literals, of which a first build takes the first one"
+        what = f"`{since}` is bound to several literals, of which a first build takes the first one"
         report(problem(what, [*literals.values()][1], "Write the same literal.", "warning"))
     for text, holder, at in used:
         compared = _COMPARED.search(text, 0, holder.start)
         operator = compared[1] if compared else ""
         if operator == ">=" and strategy_of(step) == "append":
-            what = "append with `>= $since` adds the rows of the last moment once more each time"
-            report(problem(what, at, "Write `> $since`, or set a `unique_key:`.", "warning"))
+            what = f"append with `>= {since}` adds the rows of the last moment once more each time"
+            fix = f"Write `> {since}`, or set a `unique_key:`."
+            report(problem(what, at, fix, "warning"))
         if operator == ">" and strategy_of(step) in _KEYED and not step.config.since.lookback:
-            what = "with `> $since` rows are lost that come later with the same value"
-            fix = "Write `>= $since`: a row with the same key is not doubled."
+            what = f"with `> {since}` rows are lost that come later with the same value"
+            fix = f"Write `>= {since}`: a row with the same key is not doubled."
             report(problem(what, at, fix, "warning"))
         if step.kind == "python" and step.config.since.begin is None and not holder.is_bound(text):
-            what = "the first build of a Python model has no value for `$since`"
+            what = f"the first build of a Python model has no value for `{since}`"
             fix = "Set it: `since: {column: ..., begin: ...}`, or ask `warehouse.is_incremental`."
             report(problem(what, at, fix, "warning"))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_unit_tests import MODELS, ROWS, SETTINGS, SOURCES, Trial, of
+from test_unit_tests import MODELS, ROWS, SETTINGS, SOURCES, Trial, empty_states, of
 
 from dagster_models.errors import WarehouseError
 from dagster_models.processes.client.rehearsal import rehearse, rehearsing
@@ -121,6 +121,20 @@ def test_histories_with_a_clock_that_stands_still(tested: Trial) -> None:
         of("history", expected, given=given, **NOW), of("marks", gone, given=marked, **NOW)
     )
     assert [it.state for it in results] == ["passed", "passed"], [it.error for it in results]
+
+
+def test_a_model_is_built_from_empty_tables(tested: Trial) -> None:
+    assert empty_states(tested, "both") == [("both", "from", "passed"), ("both", "into", "passed")]
+    assert not any(Path(tested.system.settings["location"]).rglob("*.parquet"))
+
+
+@pytest.mark.nightly
+def test_each_kind_is_built_from_empty_tables(tested: Trial) -> None:
+    added = ("append", "both", "history", "marks", "merge")
+    kinds = set(KINDS) - {"inside", "clock"}  # Spark has no literal of timestamptz
+    expected = {(name, "from", "passed") for name in kinds} | {("clock", "from", "error")}
+    assert {*empty_states(tested)} == expected | {(name, "into", "passed") for name in added}
+    assert not any(Path(tested.system.settings["location"]).rglob("*.parquet"))
 
 
 def test_nothing_is_rehearsed_outside_of_a_rehearsal(tested: Trial) -> None:

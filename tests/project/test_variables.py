@@ -275,3 +275,18 @@ def test_a_typed_variable_needs_no_environment_variable(tmp_path: Path) -> None:
         "models/m/a.sql": "select $x as x",
     }
     assert sent(load(write_project(tmp_path, files))) == "1 as x"
+
+
+@pytest.mark.parametrize(
+    ("dialect", "written"),
+    [("duckdb", "$since"), ("spark", ":since"), ("clickhouse", "/*$since*/")],
+)
+def test_a_message_names_a_placeholder_as_the_dialect_writes_it(
+    tmp_path: Path, dialect: str, written: str
+) -> None:
+    files = {
+        "dagster_models.yaml": f"name: p\ndialect: {dialect}\n",
+        "models/m/a.sql": "/* @model\nmaterialized: incremental\nsince: n\n*/\nselect 1 as n",
+    }
+    said = [it.fix for it in load(write_project(tmp_path, files)).warnings]
+    assert f"Compare with it: `where n > {written}`." in said

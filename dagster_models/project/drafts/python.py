@@ -243,7 +243,7 @@ def _version(
         for query in queries
         for it in query.parsed.placeholders
     )
-    check_use_of_since(step, holders, context.report)
+    check_use_of_since(step, holders, dialect, context.report)
 
     def plain_sql(text: str) -> str | None:
         try:

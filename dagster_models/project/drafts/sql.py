@@ -94,7 +94,7 @@ def draft_query(step: Step, declared: tuple[NameUse, ...], context: DraftContext
                 unset = replace(unset, what=in_generated(step.sql, holder.line, unset.what))
             report(unset)
     holders = ((step.sql, it, place(it.line, it.column)) for it in parsed.placeholders)
-    check_use_of_since(step, holders, report)
+    check_use_of_since(step, holders, context.settings.dialect, report)
     for line, column, what in parsed.unseen if not (step.config.upstream or elsewhere) else ():
         what = f"the tables that it reads cannot be determined: {what}"
         fix = "Name the tables in `upstream:` in the header."

@@ -224,6 +224,12 @@ class Dialect:
         """A part of a table's name as it is compared: two spellings of one table fold to one."""
         return (self.quoted if quoted else self.unquoted)(name)
 
+    def placeholder(self, name: str) -> str:
+        """A named placeholder as a text of this dialect has it. Where it has none, a comment binds
+        the literal behind it."""
+        mark = "$" if "$" in self.placeholder_marks else self.placeholder_marks[:1]
+        return f"{mark}{name}" if mark else f"/*${name}*/"
+
     @property
     def names_have_case(self) -> bool:
         """Whether an unquoted name in another case is another name."""
