@@ -17,6 +17,7 @@ from dagster_models.warehouses.spark import session as spark
 from dagster_models.warehouses.spark.location import DeltaFolder
 from dagster_models.warehouses.spark.server import Server
 from systems import SPARKS, T, create, server_of, session_of, spark_settings
+from tasks import sql_task
 
 
 @pytest.fixture(params=SPARKS)
@@ -133,6 +134,40 @@ def test_a_table_of_files_that_somebody_has_dropped_is_made_again(
             session.execute(f"drop table dagster_models_files.`{row[1]}`")
         create(session, what, f"select '{what}' as n")
         assert session.query("select n from s.t")[1] == [(what,)]
+
+
+#: One column of each, in a struct, an array and a map, too.
+TYPES = {
+    "tiny": "cast(1 as tinyint)",
+    "small": "cast(1 as smallint)",
+    "whole": "1",
+    "big": "1L",
+    "real": "cast(1 as float)",
+    "double": "1.5d",
+    "exact": "cast(1 as decimal(38, 10))",
+    "word": "'a'",
+    "short": "cast('a' as varchar(3))",
+    "letters": "cast('a' as char(3))",
+    "bytes": "x'ff'",
+    "yes": "true",
+    "day": "date'2024-01-01'",
+    "moment": "timestamp'2024-01-01 00:00:00'",
+    "local": "timestamp_ntz'2024-01-01 00:00:00'",
+}
+
+
+def test_the_columns_of_a_stage_are_what_the_server_says_of_it(
+    session: spark.SparkSession,
+) -> None:
+    columns = [f"{sql} as `{name}`" for name, sql in TYPES.items()]
+    columns += [f"array({sql}) as `{name} list`" for name, sql in TYPES.items()]
+    columns += [f"map('k', {sql}) as `{name} map`" for name, sql in TYPES.items()]
+    fields = ", ".join(f"'{name}', {sql}" for name, sql in TYPES.items())
+    columns += [f"named_struct({fields}) as together", "array(named_struct('a b', 1)) as deep"]
+    staged = session.build(sql_task("s.t", f"select {', '.join(columns)}"))
+    asked = session.server.columns(f"select * from {session.name_of(staged)}")
+    assert session.columns(T) == tuple(asked)
+    assert len(asked) == 3 * len(TYPES) + 2
 
 
 def test_no_commit_has_the_stamp_of_another(

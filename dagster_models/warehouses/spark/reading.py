@@ -27,6 +27,9 @@ class SparkReading(SparkStatements):
         return stage.name if stage is not None and stage.relation == relation else relation
 
     def columns(self, relation: Relation) -> tuple[tuple[str, str], ...]:
+        stage = self.stage
+        if stage is not None and stage.relation == relation and not stage.definition:
+            return stage.columns()
         name = quoted(self.staged_name(relation))
         return tuple(self.server.columns(f"SELECT * FROM {name}", self.tag, NO_LINES))
 

@@ -141,10 +141,12 @@ class SparkStages(SparkReading):
         columns = self.server.columns(query, self.tag, 0)
         if all(stored(type_) == type_ for _, type_ in columns):
             return query, 0
-        listed = ", ".join(
-            f"CAST({quote(name)} AS {stored(type_)}) AS {quote(name)}" for name, type_ in columns
-        )
-        return f"SELECT {listed} FROM (\n{query}\n) AS given", 1
+        listed = []
+        for name, type_ in columns:
+            is_kept = stored(type_) == type_
+            cast = f"CAST({quote(name)} AS {stored(type_)}) AS {quote(name)}"
+            listed.append(quote(name) if is_kept else cast)
+        return f"SELECT {', '.join(listed)} FROM (\n{query}\n) AS given", 1
 
     def rows_in(self, stage: Stage | None) -> int:
         assert stage is not None

@@ -94,6 +94,17 @@ class Stage:
             return None
         return sum(int(it["size"]) for it in live_files(self.folder))
 
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        """(name, type) of each column, as Spark says it: Delta has the schema in Spark's JSON, so
+        this needs no question to the server."""
+        from deltalake import DeltaTable
+        from pyspark.sql.types import StructType
+
+        with translated(self.relation):
+            schema = DeltaTable(self.folder).schema().to_json()
+        fields = StructType.fromJson(json.loads(schema)).fields
+        return tuple((it.name, it.dataType.simpleString()) for it in fields)
+
     def rows_of_table(self) -> TableRows:
         with translated(self.relation):
             return delta_rows(self.folder)
