@@ -40,6 +40,7 @@ from dagster_models.scheduling.states import (
     State,
     Transition,
 )
+from dagster_models.scheduling.together import together
 
 
 @dataclass(slots=True)
@@ -197,29 +198,13 @@ class Plan:
         return self._finished(step) if finish in FINAL else []
 
     def handle_all(self, events: Iterable[Event]) -> list[Instruction]:
-        """Apply events that came together; return starts and cancels first, reports last.
-
-        Reporting is slow, and the steps of a wide run tend to end at the same moment. With reports
-        first, their slots would stay empty until all of them are reported.
-
-        What depends on a report stays behind it: the instructions for a step that is downstream of
-        a reported one, a Claim of the pool slot that a report frees, and all later instructions for
-        the same step.
+        """Apply events that came together; return what to do in the order of ``together``.
 
         Raises:
             InvalidTransition: as ``handle``.
         """
         instructions = [it for event in events for it in self.handle(event)]
-        reported = {it.step for it in instructions if isinstance(it, Report)}
-        behind: set[str] = set()
-        first: list[Instruction] = []
-        last: list[Instruction] = []
-        for it in instructions:
-            slow = isinstance(it, (Report, Retry, Claim))
-            if slow or not reported.isdisjoint(self._steps[it.step].upstream):
-                behind.add(it.step)
-            (last if it.step in behind else first).append(it)
-        return first + last
+        return together(instructions, lambda step: self._steps[step].upstream)
 
     def _precise_cause(self, it: _Step, event: Event) -> Cause:
         """The event's cause, made precise by what the plan knows of the step."""

@@ -14,6 +14,7 @@ from test_plan_machine import LIMITS, MODES, REQUIREMENTS, Graph, graphs
 from dagster_models.scheduling.plan import Plan
 from dagster_models.scheduling.requirements import StepRequirements
 from dagster_models.scheduling.states import (
+    SLOT,
     AskPrevious,
     Cancel,
     Cause,
@@ -49,6 +50,18 @@ def test_a_step_starts_after_its_upstream_was_reported() -> None:
         Report("a", State.SUCCEEDED),
         Start("c", 1),
         Report("b", State.FAILED),
+    ]
+
+
+def test_a_step_that_waits_for_a_slot_does_not_part_two_reports() -> None:
+    plan = Plan({"a": (), "b": (), "c": (), "d": (), "e": ("a",)}, max_concurrent=2)
+    plan.begin()
+    assert plan.handle_all([Event("a", Cause.COMMITTED), Event("b", Cause.COMMITTED)]) == [
+        Start("c", 1),
+        Start("d", 1),
+        Report("a", State.SUCCEEDED),
+        Report("b", State.SUCCEEDED),  # stored with the one before
+        ReportWait("e", SLOT),
     ]
 
 
