@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -128,12 +129,23 @@ def _alias(
 
 def _last_part(relation: str, dialect: str, words: str) -> str | None:
     """The folded last part of a dotted name; None for other SQL, such as a call of a function."""
+    if (simple := _quoted_names(words).fullmatch(relation)) is not None:
+        return dialect_of(dialect).fold(simple[1], quoted=True)
     tokens = SqlglotDialect.get_or_raise(words).tokenize(relation)
     names, dots = tokens[::2], tokens[1::2]
     if len(tokens) % 2 == 0 or any(dot.token_type != TokenType.DOT for dot in dots):
         return None
     quoted = names[-1].token_type == TokenType.IDENTIFIER
     return dialect_of(dialect).fold(names[-1].text, quoted)
+
+
+@lru_cache
+def _quoted_names(dialect: str) -> re.Pattern[str]:
+    """A dotted name as ``quote`` writes it, where no part needs an escape. The last part is a
+    group. sqlglot's tokenizer takes longer for such a name than all else that a step is made of."""
+    opening, *_, closing = map(re.escape, quote("x", dialect))
+    plain = rf"[^{closing}\\]+"
+    return re.compile(rf"(?:{opening}{plain}{closing}\.)*{opening}({plain}){closing}")
 
 
 def _reserved(dialect: str) -> Collection[str]:

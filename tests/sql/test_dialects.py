@@ -12,7 +12,7 @@ from dagster_models.sql.dialects import table
 from dagster_models.sql.dialects.dialect import Dialect
 from dagster_models.sql.dialects.table import DIALECTS, OFFERED, dialect_of
 from dagster_models.sql.lineage.trace import trace
-from dagster_models.sql.parse import compile_sql, parse_sql
+from dagster_models.sql.parse import compile_sql, parse_sql, quote
 from dagster_models.sql.type_words import type_in
 from lineage_cases import CASES as LINEAGE
 from reference_cases import CASES as REFERENCES
@@ -156,3 +156,15 @@ def test_each_difference_is_seen_by_a_case(name: str, monkeypatch: pytest.Monkey
     monkeypatch.undo()
     assert answers(name) == before
     assert unseen <= ELSEWHERE
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_an_alias_is_written_only_where_the_last_part_of_the_name_changes(dialect: str) -> None:
+    for name in ("orders", "A b", "it's", "order", "a\\b", *'"`[]Ü'):
+        text = f"select 1 as x from {quote(name, dialect)}"
+        parsed = parse_sql(text, dialect)
+        same, other = (f"{quote('s', dialect)}.{quote(it, dialect)}" for it in (name, f"{name}_2"))
+        old = quote(parsed.references[0].parts[-1], dialect)
+        for relation, end in (same, f" {same}"), (other, f" {other} AS {old}"):
+            compiled = compile_sql(text, parsed, dialect, lambda _, it=relation: it, {})
+            assert compiled.endswith(end), (name, compiled)
