@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 from collections import Counter
@@ -27,8 +28,9 @@ from dagster_models.cli.writing import write_new, writing
 from dagster_models.dbt.adoption import AdoptedNode
 from dagster_models.dbt.importing import Errors, ImportOptions, import_project
 from dagster_models.dbt.kept_templates import NO_TEMPLATE
+from dagster_models.dbt.project.linked_files import links_to_files
 from dagster_models.dbt.project.manifest import read_manifest
-from dagster_models.dbt.project.remarks import DBTS_OWN
+from dagster_models.dbt.project.remarks import DBTS_OWN, EDIT_PATH
 from dagster_models.dbt.report import ImportReport
 from dagster_models.dbt.text.model_text import Way
 from dagster_models.dbt.verification.report import Verification
@@ -104,6 +106,10 @@ def run(options: argparse.Namespace) -> int:
         imported = import_project(manifest, given, _trial_load(Path(folder)))
     with writing(into):
         done = write_files(into, imported.files, options.accept)
+        links = links_to_files(manifest, into)
+        for name, place in links.items():
+            with contextlib.suppress(FileExistsError):
+                (into / name).symlink_to(place)
         report = imported.report.with_files(done.paths())
         content = _write_report(into, report)
     for path, text in home_texts().items():
@@ -113,7 +119,8 @@ def run(options: argparse.Namespace) -> int:
     if found or taken:
         with writing(into):
             content = _write_report(into, report, found, taken)
-    lines = [*_summary(report, done, into), *(verification_lines(found) if found else ())]
+    lines = [*_summary(report, done, links, into)]
+    lines += verification_lines(found) if found else ()
     lines += adoption_lines(taken) if taken else ()
     lines += ["\nCheck it, run it, and look at it in the UI:\n"]
     lines += commands(into, ["check", "run"], DEFINITIONS)
@@ -183,7 +190,9 @@ def _mapping(text: str, option: str) -> Mapping[str, Any]:
     return found
 
 
-def _summary(report: ImportReport, done: WrittenFiles, into: Path) -> Iterator[str]:
+def _summary(
+    report: ImportReport, done: WrittenFiles, links: Mapping[str, str], into: Path
+) -> Iterator[str]:
     place = os.path.relpath(into)
     ways = report.ways()
     yield f"{len(report.models)} models of the dbt project {report.project} are in {place}:"
@@ -226,6 +235,11 @@ def _summary(report: ImportReport, done: WrittenFiles, into: Path) -> Iterator[s
         yield f"Remarks: {', '.join(shown)}"
     counts = [f"{count} {_FILES[name]}" for name, count in done.counts()]
     yield f"Files: {', '.join(counts)}"
+    for name, place in links.items():
+        yield f"Link to the files of sources: {name} -> {place}"
+    missing = [of.split(".", 2)[2] for of, _, what in report.remarks if what.endswith(EDIT_PATH)]
+    if missing:
+        yield f"Sources whose files no path here leads to: {', '.join(missing)}: {EDIT_PATH}"
     for path in done.conflicts:
         yield f"  conflict: {path} (dbt's: {FOLDER}/conflicts/{path})"
     yield f"The report: {os.path.relpath(into / FOLDER / 'report.html')}"

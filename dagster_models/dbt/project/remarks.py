@@ -7,6 +7,8 @@ from enum import Enum
 
 #: Of a target, in the report and in the terminal.
 DBTS_OWN = "is dbt's own database: a run here builds in place of what dbt has built there"
+#: Of a source whose file no path of ours leads to, in the report and in the terminal.
+EDIT_PATH = "copy or link the file, or edit the path"
 
 
 class Weight(Enum):

@@ -105,7 +105,7 @@ def beside_sql(
     found.exposures = exposures_module(manifest, lookup)
     found.targets, of_target = target_of(manifest, profiles, into)
     found.remarks += [*checks.remarks, *of_sources, *tests.remarks, *of_target]
-    found.remarks += unsupported_parts(manifest)
+    found.remarks += unsupported_parts(manifest, into)
     return found
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+from dagster_models.dbt.project.linked_files import is_led_to
 from dagster_models.dbt.project.manifest import DbtNode, Manifest
-from dagster_models.dbt.project.remarks import Remark, Weight
+from dagster_models.dbt.project.remarks import EDIT_PATH, Remark, Weight
 
 #: When a hook of the run takes place -> what a script here says instead.
 _HOOKS = {
@@ -14,8 +16,8 @@ _HOOKS = {
 }
 
 
-def unsupported_parts(manifest: Manifest) -> Iterator[Remark]:
-    """A remark for each of them."""
+def unsupported_parts(manifest: Manifest, into: Path | None = None) -> Iterator[Remark]:
+    """A remark for each of them. *into*: the folder of our project."""
     for node in manifest.nodes.values():
         if node.kind == "operation":
             yield Remark(node.unique_id, _hook(node), Weight.DIFFERS)
@@ -23,11 +25,14 @@ def unsupported_parts(manifest: Manifest) -> Iterator[Remark]:
             yield Remark(node.unique_id, "an analysis: `dagster-models sql` runs such queries")
     for source in manifest.sources.values():
         if source.relation.is_file:
-            what = (
-                f"it is no table: models read `{source.relation.written}`. A relative path begins"
-                " at the folder of dagster_models.yaml: copy or link the file, or edit the path"
-            )
-            yield Remark(source.unique_id, what, Weight.DIFFERS)
+            what = f"it is no table: models read `{source.relation.written}`"
+            if into is None or not is_led_to(source, manifest, into):
+                what += (
+                    f". A relative path begins at the folder of dagster_models.yaml: {EDIT_PATH}"
+                )
+                yield Remark(source.unique_id, what, Weight.DIFFERS)
+            else:
+                yield Remark(source.unique_id, what, Weight.NOTE)
     for word, found in (
         ("metric", manifest.metrics),
         ("semantic model", manifest.semantic_models),
