@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import psycopg
 import pytest
 
 import matrix
+from alembic_once import read_revisions_once
 from dagster_models.core.materializations import Materialization
 from dagster_models.core.messages import Outcome
 from dagster_models.core.tasks import Query
@@ -51,6 +53,8 @@ from tasks import sql_task
 main = sys.modules["__main__"]
 if main.__spec__ is None and not hasattr(main, "__file__"):
     main.__spec__ = ModuleSpec("__main__", None)
+
+read_revisions_once()
 
 _matrix: dict[tuple[str, str], str] = {}
 
@@ -272,6 +276,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     also = [name for mark in metafunc.definition.iter_markers("also_of") for name in mark.args]
     names = [package] if package else (*EVERY, *VARIANTS) if every else (*NAMES, *also)
     metafunc.parametrize("system", names, indirect=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Look for no garbage among a million objects that stay: it took half of the collection."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

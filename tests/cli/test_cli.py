@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from commands import DAGSTER_MODELS
 from dagster_models import load_project
 from dagster_models.cli import main
 from dagster_models.cli.main import COMMANDS
@@ -93,8 +91,7 @@ def test_results_of_a_real_run(tmp_path: Path) -> None:
         tmp_path, {**FILES, "models/marts/bad.sql": "select nope(id) from orders"}
     )
     assert project.run().code == 1
-    command = [DAGSTER_MODELS, "results"]
-    done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
+    done = project.dagster_models("results")
     assert done.returncode == 1, done.stderr
     assert "models/marts/bad.sql:1" in done.stdout
     assert done.stdout.endswith("Done. PASS=2 WARN=0 ERROR=1 SKIP=0 CANCEL=0 TOTAL=3\n")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,9 @@ import dagster as dg
 import duckdb
 import pytest
 
+import warm_python
 from cli_cases import FILES, git, run
+from commands import DAGSTER
 from dagster_models import load_project
 from running import make_project
 
@@ -299,15 +300,8 @@ def test_a_job_runs_what_changed(root: Path, capsys: pytest.CaptureFixture[str])
     write(root, {"models/marts/ids.sql": "select 7 as id"})
     (ops,) = printed(root, capsys, "--ops")
     with_home = {**os.environ, "DAGSTER_HOME": str(root.parent)}
-    command = [sys.executable, "-m", "dagster", "job", "execute", "-f", "definitions.py"]
-    done = subprocess.run(
-        [*command, "-j", "test", "--op-selection", ops],
-        cwd=root,
-        env=with_home,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [DAGSTER, "job", "execute", "-f", "definitions.py", "-j", "test"]
+    done = warm_python.run([*command, "--op-selection", ops], root, with_home, timeout_seconds=100)
     assert "1 of 2 OK table marts.ids" in done.stdout + done.stderr
     assert "TOTAL=2" in done.stdout + done.stderr
 

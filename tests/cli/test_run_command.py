@@ -67,9 +67,8 @@ def command(project: Project, *arguments: str) -> subprocess.Popen[str]:
 
 
 def called(project: Project, *arguments: str) -> tuple[int, str]:
-    process = command(project, *arguments)
-    out, err = process.communicate(timeout=100)
-    return process.returncode, out + err
+    done = project.dagster_models(*arguments)
+    return done.returncode, done.stdout + done.stderr
 
 
 def runs(project: Project) -> list[DagsterRun]:

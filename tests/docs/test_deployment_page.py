@@ -19,8 +19,9 @@ from dagster._grpc.server import wait_for_grpc_server
 from psycopg.conninfo import conninfo_to_dict
 
 from cli_cases import run
+from commands import DAGSTER
 from pages import Page
-from running import DAGSTER, make_project
+from running import make_project
 
 PAGE = Page.of("deployment.md")
 

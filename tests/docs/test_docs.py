@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+import warm_python
 from addresses import duckdb_at
 from commands import output_of
 from dagster_models.core.messages import TaskError
@@ -30,7 +31,7 @@ from dbt_cases import manifest_of
 from dbt_cases import step as dbt_step
 from paths import REPOSITORY
 from project_cases import load
-from running import DAGSTER, Project, make_project
+from running import Project, make_project
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
@@ -75,7 +76,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def shell(command: str, folder: Path, **environment: str) -> str:
-    path = f"{folder / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    own = str(folder / ".venv" / "bin")
+    path = os.pathsep.join((warm_python.commands(), own, os.environ["PATH"]))
     env = {**os.environ, "PATH": path, "NO_COLOR": "1", **environment}
     return output_of(["bash", "-ec", command], folder, env)
 
@@ -197,17 +199,9 @@ def test_what_a_failure_does(tmp_path: Path) -> None:
 
 def run_in(project: Project) -> str:
     name = yaml.safe_load((project.root / "dagster_models.yaml").read_text())["name"]
-    done = subprocess.run(
-        [DAGSTER, "job", "execute", "-f", "definitions.py", "-j", name],
-        cwd=project.root,
-        env=project.env,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
-    return done.stdout
+    report = project.run(job=name)
+    assert report.code == 0, report.stdout + report.stderr[-3000:]
+    return report.stdout
 
 
 FLIGHTS = (

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
-from commands import DAGSTER_MODELS
 from followed import Shop, shop_of
 
 pytestmark = pytest.mark.slow
@@ -82,15 +80,6 @@ def test_an_error_of_a_statement_is_shown_with_its_line(shop: Shop) -> None:
 
 
 def test_compile_shows_the_statements(shop: Shop) -> None:
-    command = [DAGSTER_MODELS, "compile", "one"]
-    printed = subprocess.run(
-        command,
-        cwd=shop.project.root,
-        env=shop.project.env,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    ).stdout
+    printed = shop.project.dagster_models("compile", "one").stdout
     sent = 'select 1 as a;\ninsert into "raw"."log" select \'one\', count(*) from "main"."one"'
     assert printed.rstrip().endswith(sent)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from running import DAGSTER, make_project
+from commands import DAGSTER
+from running import make_project
 
 #: What some runs need, and others not: from 30 to 400 ms each.
 NEEDED_BY_SOME = {

@@ -13,8 +13,9 @@ from dagster import DagsterInstance, DagsterRunStatus
 from dagster._grpc.types import ResumeRunArgs
 from dagster_shared.serdes import serialize_value
 
+from commands import DAGSTER
 from dagster_models.reporting.journal import read_journal
-from running import DAGSTER, Project, make_project
+from running import Project, make_project
 
 #: The worker dies when b is committed, and before that is reported to Dagster.
 DYING = """

@@ -149,11 +149,10 @@ def test_a_run_whose_files_cannot_be_written_still_runs(tmp_path: Path) -> None:
     settings = (project.root / "dagster_models.yaml").read_text()
     settings = settings.replace("target/test.duckdb", str(elsewhere))
     project.write({"dagster_models.yaml": settings, "target": "a file, no folder"})
-    process = project.start()
-    stdout, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, stdout
-    assert "the results could not be written" in stdout
-    assert "Done. PASS=1" in stdout
+    report = project.run()
+    assert report.code == 0, report.stdout
+    assert "the results could not be written" in report.stdout
+    assert "Done. PASS=1" in report.stdout
 
 
 def test_a_project_runs_below_a_folder_of_any_name(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import warm_python
+
 BIN = Path(sys.executable).parent
-DAGSTER_MODELS = str(BIN / "dagster-models")
+DAGSTER, DAGSTER_MODELS = str(BIN / "dagster"), str(BIN / "dagster-models")
 
 
 def output_of(
@@ -35,6 +37,6 @@ def output_of(
 def shell(folder: Path, *commands: str) -> str:
     """What the commands print where no home of Dagster is set yet, as for a new user."""
     environment = {it: os.environ[it] for it in os.environ if not it.startswith("DAGSTER")}
-    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    path = os.pathsep.join((warm_python.commands(), str(BIN), os.environ["PATH"]))
     env = {**environment, "PATH": path, "HOME": str(folder), "NO_COLOR": "1"}
     return output_of(["bash", "-ec", "\n".join(commands)], folder, env)

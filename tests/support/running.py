@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -22,10 +21,9 @@ from dagster import DagsterInstance
 
 import warm_python
 from addresses import duckdb_at
+from commands import DAGSTER, DAGSTER_MODELS
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.reporting.journal import JournalContents, read_journal
-
-DAGSTER = str(Path(sys.executable).parent / "dagster")
 
 #: Whether everything is tested that random runs and large tables of cases have, instead of a part.
 EXHAUSTIVE = bool(os.environ.get("DAGSTER_MODELS_TEST_EXHAUSTIVE"))
@@ -107,9 +105,14 @@ class Project:
             start_new_session=start_new_session,
         )
 
-    def run(self, config: Mapping[str, Any] | None = None) -> RunReport:
-        done = warm_python.run(self.command(config), self.root, self.env, timeout_seconds=100)
+    def run(self, config: Mapping[str, Any] | None = None, job: str = "test") -> RunReport:
+        done = warm_python.run(self.command(config, job), self.root, self.env, timeout_seconds=100)
         return self.report(done.returncode, done.stdout, done.stderr)
+
+    def dagster_models(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The command, in the project's folder."""
+        command = [DAGSTER_MODELS, *arguments]
+        return warm_python.run(command, self.root, self.env, timeout_seconds=100)
 
     def run_again_from_failure(self) -> RunReport:
         """Re-execute the last run from its failure, as the UI's button does."""

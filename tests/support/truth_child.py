@@ -20,6 +20,9 @@ from pathlib import Path
 from dagster import DagsterInstance
 from dagster._cli import create_dagster_cli
 
+from alembic_once import read_revisions_once
+
+read_revisions_once()
 for dialect in ("duckdb", "postgres"):
     importlib.import_module(f"sqlglot.dialects.{dialect}")
 with tempfile.TemporaryDirectory() as home:  # an instance imports as much again

@@ -1,9 +1,8 @@
 """Python programs that need not import Dagster anew: each runs in a fork of a process that has.
 
 Dagster's imports are half of a small run. Otherwise it is what a shell would start: the same file
-as ``__main__``, the same arguments, folder and environment, and an exit as Python does it; its
-streams are files. It is not a child of the process that asks, so a test that sends signals starts
-the program itself.
+as ``__main__``, the same arguments, folder, environment and streams, and an exit as Python does it.
+It is not a child of the process that asks, so a test that sends signals starts the program itself.
 """
 
 from __future__ import annotations
@@ -12,10 +11,13 @@ import atexit
 import contextlib
 import functools
 import gc
+import importlib
 import json
 import os
 import select
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -24,20 +26,35 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import NoReturn
 
-#: The variables that Python or the loader read when a process starts, which is over by then, and
-#: those that Python reads once.
-_READ_AT_START = ("PYTHON", "LANG", "LC_", "LD_", "MALLOC_", "TMP", "TEMP")
+import warm_client
+
 #: How long the imports may take on a machine that is busy.
 _START_SECONDS = 100.0
+#: What a small run imports, but for the driver of a warehouse.
+_NEEDED = (
+    *("dagster._cli", "dagster._core.workspace.autodiscovery"),
+    "dagster._core.storage.local_compute_log_manager",
+    *("dagster_models.cli.main", "dagster_models.definitions.build"),
+    "dagster_models.definitions.executor",
+    *("sqlglot.dialects.duckdb", "sqlglot.dialects.postgres", "sqlglot.transforms"),
+)
+_COMMANDS = ("dagster", "dagster-models")
+_COMMAND = """#!{python} -IS
+import sys
+sys.path.insert(0, {here!r})
+import warm_client
+warm_client.be({address!r}, {at_start!r}, {program!r})
+"""
 
 
 def run(
     command: Sequence[str], folder: Path, env: Mapping[str, str], timeout_seconds: float
 ) -> subprocess.CompletedProcess[str]:
     """Run a Python file with its arguments, as ``subprocess.run`` does, whose errors are raised."""
-    if _read_at_start(env) != _server().read_at_start:  # a test may have set one for all its runs
+    server = _server()
+    if warm_client.read_at_start(env) != server.read_at_start:  # a test may have set one for all
         return subprocess.run(
             [sys.executable, *command],
             cwd=folder,
@@ -47,27 +64,32 @@ def run(
             check=False,
             timeout=timeout_seconds,
         )
-    with tempfile.TemporaryDirectory() as streams:
-        stdout, stderr, ended = (Path(streams, name) for name in ("stdout", "stderr", "ended"))
-        os.mkfifo(ended)
-        answer = os.open(ended, os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            request = [list(command), str(folder), dict(env), str(stdout), str(stderr), str(ended)]
-            _server().ask(request)
-            code = _exit_code(answer, command, timeout_seconds)
-        finally:
-            os.close(answer)
-        return subprocess.CompletedProcess(
-            list(command), code, stdout.read_text(), stderr.read_text()
-        )
+    with (
+        open(os.devnull) as stdin,
+        tempfile.TemporaryFile("w+") as stdout,
+        tempfile.TemporaryFile("w+") as stderr,
+        socket.socket(socket.AF_UNIX) as answer,
+    ):
+        answer.connect(server.address)
+        streams = [stream.fileno() for stream in (stdin, stdout, stderr)]
+        warm_client.ask(answer, command, str(folder), env, streams)
+        code = _exit_code(answer, command, timeout_seconds)
+        for stream in (stdout, stderr):
+            stream.seek(0)
+        return subprocess.CompletedProcess(list(command), code, stdout.read(), stderr.read())
 
 
-def _exit_code(answer: int, command: Sequence[str], timeout_seconds: float) -> int:
+def commands() -> str:
+    """A folder for PATH: in it, dagster and dagster-models run as ``run`` does."""
+    return _server().commands
+
+
+def _exit_code(answer: socket.socket, command: Sequence[str], timeout_seconds: float) -> int:
     """Wait for the process id and then for the exit code. The time of the program begins when it
     does: the first one waits for the imports."""
     end, said = time.monotonic() + _START_SECONDS, b""
     while select.select([answer], [], [], max(0.0, end - time.monotonic()))[0]:
-        more = os.read(answer, 100)
+        more = answer.recv(100)
         if not more:
             return int(said.split()[1])
         if not said:
@@ -78,29 +100,41 @@ def _exit_code(answer: int, command: Sequence[str], timeout_seconds: float) -> i
     raise subprocess.TimeoutExpired(list(command), timeout_seconds)
 
 
-def _read_at_start(env: Mapping[str, str]) -> dict[str, str]:
-    return {name: env[name] for name in env if name.startswith(_READ_AT_START)}
-
-
 class _Server:
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.read_at_start = _read_at_start(os.environ)
-        self._process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
-        )
+        self.read_at_start = warm_client.read_at_start(os.environ)
+        self._folder = tempfile.mkdtemp(prefix="dagster-models-warm-")
+        self.address = os.path.join(self._folder, "s")
+        # Made here, so that requests wait in it while the process imports.
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(self.address)
+            listener.listen(100)
+            self._process = subprocess.Popen(
+                [sys.executable, __file__, str(listener.fileno())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[listener.fileno()],
+            )
         atexit.register(self._stop)
+        self.commands = os.path.join(self._folder, "commands")
+        os.mkdir(self.commands)
+        for name in _COMMANDS:
+            self._write_command(Path(self.commands, name), Path(sys.executable).with_name(name))
 
-    def ask(self, request: Any) -> None:
-        assert self._process.stdin is not None
-        with self._lock:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
+    def _write_command(self, path: Path, program: Path) -> None:
+        text = _COMMAND.format(
+            python=sys.executable,
+            here=str(Path(__file__).parent),
+            address=self.address,
+            at_start=self.read_at_start,
+            program=str(program),
+        )
+        path.write_text(text)
+        path.chmod(0o755)
 
     def _stop(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+        self._process.communicate()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 _starting = threading.Lock()
@@ -119,52 +153,57 @@ def _only_server() -> _Server:
 # In the process that has everything imported ----------------------------------------------------
 
 
-def _serve() -> None:
+def _serve(listener: socket.socket) -> None:
     _import_what_runs_need()
     threads = os.listdir("/proc/self/task")
     assert len(threads) == 1, "a fork of a process with threads may wait for ever"
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     gc.freeze()  # a fork would copy every page when it collects, also at its end
-    for line in iter(sys.stdin.buffer.readline, b""):
+    while sys.stdin not in select.select([sys.stdin, listener], [], [])[0]:  # else all is over
+        answer, _ = listener.accept()
         if os.fork() == 0:
+            listener.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            _wait_for_a_fork(*json.loads(line))
+            _wait_for_a_fork(answer)
+        answer.close()
 
 
 def _import_what_runs_need() -> None:
     from dagster import DagsterInstance
-    from dagster._cli import create_dagster_cli  # noqa: F401
 
-    import dagster_models.cli.main
-    import dagster_models.definitions.executor  # noqa: F401
+    from alembic_once import read_revisions_once
 
+    read_revisions_once()
+    for name in _NEEDED:
+        importlib.import_module(name)
     with tempfile.TemporaryDirectory() as home:  # an instance imports as much again
         Path(home, "dagster.yaml").write_text("telemetry: {enabled: false}\n")
         with DagsterInstance.from_config(home) as instance:
             instance.get_runs(limit=1)
 
 
-def _wait_for_a_fork(
-    command: list[str], folder: str, env: dict[str, str], stdout: str, stderr: str, ended: str
-) -> None:
+def _wait_for_a_fork(answer: socket.socket) -> None:
     """Return in the fork that becomes the program; its parent reports its end, and exits."""
+    _, streams, _, _ = socket.recv_fds(answer, 1, 3)
+    command, folder, env = json.loads(answer.makefile().readline())
     pid = os.fork()
     if pid:
         try:
-            answer = os.open(ended, os.O_WRONLY | os.O_NONBLOCK)
-            os.write(answer, f"{pid} ".encode())
+            answer.sendall(f"{pid} ".encode())
         except OSError:  # nobody waits any longer
             os.kill(pid, signal.SIGKILL)
             os._exit(0)
+        for descriptor in streams:  # who reads them waits for the end of the program alone
+            os.close(descriptor)
         _, status = os.waitpid(pid, 0)
         with contextlib.suppress(OSError):
-            os.write(answer, str(os.waitstatus_to_exitcode(status)).encode())
+            answer.sendall(str(os.waitstatus_to_exitcode(status)).encode())
         os._exit(0)
-    for descriptor, path in enumerate((os.devnull, stdout, stderr)):
-        file = os.open(path, os.O_RDWR | os.O_CREAT)
-        os.dup2(file, descriptor)
-        os.close(file)
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - the old one may hold the next request
+    answer.close()
+    for number, descriptor in enumerate(streams):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - that of the parent may have read ahead
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)
@@ -183,4 +222,4 @@ def _become(command: list[str]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    _serve()
+    _serve(socket.socket(fileno=int(sys.argv[1])))

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from commands import output_of
+import warm_python
+from commands import DAGSTER
 from mariadb_server import MariaServer, left_on
 from project_cases import report_of, write_project
-from running import DAGSTER, DEFINITIONS
+from running import DEFINITIONS
 
 nightly = pytest.mark.nightly
 YAML = "name: shop\ntarget: dev\ndialect: mysql\ntargets:\n  dev: {type: mariadb, %s}\n"
@@ -21,7 +22,9 @@ def run_job(root: Path) -> None:
     home = root.with_name("home")
     home.mkdir(exist_ok=True)
     command = [DAGSTER, "job", "execute", "-f", "definitions.py", "-j", "shop"]
-    output_of(command, root, {**os.environ, "DAGSTER_HOME": str(home), "NO_COLOR": "1"})
+    env = {**os.environ, "DAGSTER_HOME": str(home), "NO_COLOR": "1"}
+    done = warm_python.run(command, root, env, timeout_seconds=250)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
 CHECKED = """/* @model

@@ -11,14 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from commands import output_of
+from commands import DAGSTER, output_of
 from dagster_models.compilation.sql_text import relation_for
 from dagster_models.compilation.tasks import warehouse_address
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.project.targets import usable_target
 from paths import REPOSITORY
 from project_cases import load
-from running import DAGSTER
 from systems import NO_DUCKLAKE, ducklake_is_installed
 
 pytestmark = pytest.mark.slow
