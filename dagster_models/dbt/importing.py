@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain, count
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -223,10 +222,7 @@ class _Importing:
         for unique_id, data in self.beside.seed_files.items():
             self.files[self.names.places[unique_id].path] = data
         for check in self.beside.checks:
-            file = Path(check.path)
-            paths = (file.with_stem(f"{file.stem}_{at}").as_posix() for at in count(2))
-            free = next(it for it in chain([check.path], paths) if it not in self.files)
-            self.files[free] = with_header("@check", check.header, f"{check.sql}\n")
+            self.files[check.path] = with_header("@check", check.header, f"{check.sql}\n")
         for path, tests in self.beside.unit_tests.items():
             self.files[path] = yaml_text(tests)
         if self.beside.sources:

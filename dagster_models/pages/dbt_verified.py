@@ -67,7 +67,8 @@ def _part(
         [_code(it[0]), _state(it[1]), *map(escaped, it[2:])]
         for it in sorted(rows, key=lambda it: order.index(it[1]))
     )
-    yield table(head, cells)
+    if rows:
+        yield table(head, cells)
 
 
 def _code(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -348,3 +348,29 @@ def test_a_test_of_a_model_that_is_not_imported_is_reported(tmp_path: Path) -> N
     assert [it.what for it in found.remarks] == [
         "the test unique_a_id: it reads model.shop.a, which is not imported"
     ]
+
+
+def test_two_tests_of_one_name_are_two_checks(tmp_path: Path) -> None:
+    """dbt tells them apart by their hashes: its names leave out what is no letter. Two are in
+    the header, and two are queries, as no kind has their numbers of failures."""
+    regex = "dbt_expectations.expect_column_values_to_match_regex"
+    name = f"{regex.replace('.', '_')}_b_id_"
+    tests = [
+        {
+            **dbt_test(B, regex, "id", name=name, regex=it, config=config),
+            "unique_id": f"test.shop.{k}",
+        }
+        for k, (it, config) in {
+            "declared.1": ("@", {}),
+            "declared.4": ("%", {}),
+            "query.2": ("&", {"error_if": "> 2", "fail_calc": "sum(n)"}),
+            "query.3": ("#", {"fail_calc": "sum(n)"}),
+        }.items()
+    ]
+    found = placed(tmp_path, step("b"), *tests, declared="select 1", query="select 2")
+    assert not found.remarks
+    names = [name for of in found.names.values() for _, name in of]
+    assert len({it.lower() for it in names}) == len(names) >= 4
+    assert {PurePosixPath(it.path).stem for it in found.files} <= set(names)
+    (entries,) = found.declared[B].columns.values()
+    assert {it[regex]["name"] for it in entries} < set(names)

@@ -7,9 +7,11 @@ tests read each other would wait for each other: then a test is one of the later
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain, count
+from pathlib import PurePosixPath
 from typing import Any
 
 from dagster_models.dbt.checks.entries import (
@@ -127,6 +129,7 @@ class _Placing:
     packages: TestPackages
     checks: Checks = field(default_factory=Checks)
     nodes: dict[int, DbtNode] = field(default_factory=dict)  #: the test of each entry, by id()
+    taken: set[str] = field(default_factory=set)  #: names of queries, in lower case
 
     def place(self, node: DbtNode) -> None:
         read = {it for it in map(self.names.meant, node.depends_on) if self._is_imported(it)}
@@ -146,7 +149,7 @@ class _Placing:
         may_declare = (at == owner or self._moves(owner, read, at)) and not self._is_inside(owner)
         found = entry_of(node, owner, self.names.name, self.packages) if may_declare else None
         if found is None and (sql := self._sql(node)) is not None:
-            files = list(check_files(node, self.names.name(at), sql))
+            files = [self._apart(it) for it in check_files(node, self.names.name(at), sql)]
             self.checks.files += files
             self.checks.names[node.unique_id] = tuple((at, it.name) for it in files)
         elif found is None and may_declare:
@@ -155,6 +158,13 @@ class _Placing:
             self._declare(node, owner, *found)
         if at in self.reads.edges:
             self.reads.add(at, read)
+
+    def _apart(self, check: CheckFile) -> CheckFile:
+        """With a path of its own: tests of dbt may have one name but for their hashes."""
+        name = _free(check.name, self.taken)
+        self.taken.add(name.lower())
+        path = PurePosixPath(check.path).with_stem(name).as_posix()
+        return replace(check, path=path)
 
     def _is_imported(self, unique_id: str) -> bool:
         return bool(self.names.name(unique_id)) or unique_id in self.reads.inside
@@ -256,23 +266,34 @@ def _is_generated(node: DbtNode) -> bool:
 
 
 def _name_apart(checks: Checks, nodes: Mapping[int, DbtNode]) -> None:
-    """Give those of the same default name dbt's own, and write `unique` for `{unique: {}}`."""
+    """Give those of the same default name, also as a query of the owner, dbt's own, and write
+    `unique` for `{unique: {}}`."""
+    of_queries: dict[str, set[str]] = defaultdict(set)
+    for at, of_query in chain.from_iterable(checks.names.values()):
+        of_queries[at].add(of_query.lower())
     for owner, declared in checks.declared.items():
         entries = list(_entries(declared))
         default = Counter(_default_name(*it) for it in entries if "name" not in it[2])
+        default.update(of_queries[owner])
         for column, word, entry in entries:
             if "name" not in entry and default[_default_name(column, word, entry)] > 1:
                 entry["name"] = name_of_test(nodes[id(entry)])
-        given: Counter[str] = Counter()
+        taken = of_queries[owner]
         for _, _, entry in entries:
             if name := entry.get("name"):  # two of dbt's may be one with fewer letters
-                given[name.lower()] += 1
-                entry["name"] = name + f"_{given[name.lower()]}" * (given[name.lower()] > 1)
+                entry["name"] = _free(name, taken)
+                taken.add(entry["name"].lower())
         for column, word, entry in entries:
             name = entry.get("name") or _default_name(column, word, entry)
             checks.names[nodes[id(entry)].unique_id] = ((owner, name),)
         for items in (*declared.columns.values(), declared.whole):
             items[:] = [next(iter(it)) if not next(iter(it.values())) else it for it in items]
+
+
+def _free(name: str, taken: Set[str]) -> str:
+    """The name, or with the first number that makes it another one than all of these."""
+    names = chain([name], (f"{name}_{at}" for at in count(2)))
+    return next(it for it in names if it.lower() not in taken)
 
 
 def _entries(declared: OwnChecks) -> Iterator[tuple[str, str, Entry]]:
