@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -55,6 +56,11 @@ if main.__spec__ is None and not hasattr(main, "__file__"):
     main.__spec__ = ModuleSpec("__main__", None)
 
 read_revisions_once()
+
+# What a script starts with `&` ignores Ctrl-C, and so would all that the tests start. Dagster does
+# with SIGTERM what it does with Ctrl-C: a server that a test stops would go on.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _matrix: dict[tuple[str, str], str] = {}
 

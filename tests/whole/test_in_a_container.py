@@ -137,6 +137,13 @@ def process_1(container: subprocess.Popen[str]) -> int:
     return int(children.read_text())
 
 
+def end(container: subprocess.Popen[str]) -> None:
+    """Whatever has become of it, so that a test that fails leaves nothing."""
+    if container.poll() is None:
+        os.kill(process_1(container), signal.SIGKILL)
+    container.communicate()
+
+
 def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -216,10 +223,13 @@ def test_two_replicas_serve_one_project(image: Path) -> None:
             client = DagsterGrpcClient(port=port, host="127.0.0.1")
             wait_for_grpc_server(replica, client, [], timeout=60)
             assert "__repository__" in client.list_repositories()
-    finally:
         for replica in replicas:
             os.kill(process_1(replica), signal.SIGTERM)
+        for replica in replicas:
             replica.communicate(timeout=GRACE_SECONDS)
+    finally:
+        for replica in replicas:
+            end(replica)
 
 
 def test_what_a_pod_wrote_is_read_by_the_next_one(image: Path) -> None:
