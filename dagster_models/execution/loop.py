@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -152,10 +152,12 @@ class Run:
             self._reporter.tee = lambda text: self._log.write("stdout", text)
         wanted = schemas_by_warehouse(self._run.target_steps)
         exports = exports_by_warehouse(self._run.target_steps)
+        sessions = self._run.first_sessions() if self._starts_them_all() else Counter()
 
         def prepare() -> None:
             for address, schemas in wanted.items():
-                self._run.runners.sql.prepare(address, schemas, exports.get(address, ()))
+                of_it = exports.get(address, ())
+                self._run.runners.sql.prepare(address, schemas, of_it, sessions[address])
             self._run.known.ask(self._run.target_steps)
 
         self._queue.while_listening(prepare, "prepare", self._asked_to_stop)
@@ -163,9 +165,7 @@ class Run:
     def _committed(self) -> list[resume.FoundCommit]:
         """The steps that were committed by a run which this one re-executes, or by the process from
         which this one has taken it over. What these have built of others is left out of them."""
-        earlier = runs.resumed_runs(self._job)
-        if self._taken_over:
-            earlier.insert(0, self._run.run_id)
+        earlier = self._earlier_runs()
         if not earlier or self._interrupts:
             return []
 
@@ -180,6 +180,17 @@ class Run:
             else:
                 committed.append(found)
         return committed
+
+    def _earlier_runs(self) -> list[str]:
+        """The ids of the runs that this one goes on from, the last one first."""
+        earlier = runs.resumed_runs(self._job)
+        return [self._run.run_id, *earlier] if self._taken_over else earlier
+
+    def _starts_them_all(self) -> bool:
+        """Whether the run starts each of its steps: it goes on from no other run, and leaves no
+        step alone because nothing has changed."""
+        only_changed = self._run.options.only_changed_of(self._job.dagster_run.tags)
+        return not only_changed and not self._earlier_runs()
 
     def _leave_alone(self, committed: Sequence[resume.FoundCommit]) -> None:
         """Find the steps that ``only_changed`` leaves alone, besides those that are committed."""

@@ -14,6 +14,7 @@ from dagster_models._dagster.types import ExecutionPlan, ExecutionStep, PlanExec
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.messages import Outcome
 from dagster_models.core.model import EMPTY, Project
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.execution.check_history import with_history
 from dagster_models.execution.code_changes import in_full_after_a_change, refresh_notes
 from dagster_models.execution.deferral import Deferral, deferral, target_to_defer_to
@@ -89,6 +90,11 @@ class RunContext:
         if report.state is State.SUCCEEDED and own is not None and own.builds and not committed_in:
             self.known.committed(own, self.run_id, attempts)
         return result
+
+    def first_sessions(self) -> Counter[WarehouseAddress]:
+        """How many sessions the steps need that start first, by warehouse."""
+        first = (self.target_steps[step] for step in self.plan.first() if step in self.target_steps)
+        return Counter(it.address for it in first if not it.is_python)
 
     def asset_of(self, step: str | None) -> AssetKey | None:
         """The asset that a step of the run builds; None for none."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from dagster_models.errors import InvalidTransition
 from dagster_models.scheduling.gates import Gates
@@ -132,6 +133,15 @@ class Plan:
     def story(self, step: str) -> tuple[Transition, ...]:
         """Every transition of one step, oldest first."""
         return tuple(self._steps[step].story)
+
+    def first(self) -> tuple[str, ...]:
+        """The steps that wait for nothing but a slot when the run begins, as many as have one."""
+        free = (
+            step
+            for step, it in self._steps.items()
+            if not (it.upstream or it.requirements.labels or it.requirements.pool)
+        )
+        return tuple(islice(free, self.max_concurrent))
 
     # -- events in, instructions out -------------------------------------------------------------
 

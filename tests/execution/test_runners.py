@@ -6,6 +6,7 @@ import contextlib
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,14 +14,17 @@ import pytest
 
 from addresses import duckdb_at
 from dagster_models.core.messages import Outcome, Verdict
-from dagster_models.execution.runners import python_workers
+from dagster_models.core.warehouse_address import WarehouseAddress
+from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.execution.runners import python_workers, sql_sessions
 from dagster_models.execution.runners.event_queue import EventQueue
 from dagster_models.execution.runners.events import Answered, Lost, Output, WorkerEvent
 from dagster_models.execution.runners.python_worker import WorkerTemplate
 from dagster_models.execution.runners.task_runners import TaskRunners
 from dagster_models.processes import wire
+from dagster_models.processes.client.session import Session, connect
 from running import alive
-from tasks import script_task
+from tasks import script_task, sql_task
 
 TASK = script_task("scripts.s", "s.py", run_id="run")
 ADDRESS = duckdb_at("x")
@@ -172,3 +176,42 @@ def test_events_that_come_while_a_call_is_awaited_do_not_end_it(runners: TaskRun
     with pytest.raises(ZeroDivisionError):
         queue.while_listening(lambda: 1 // 0, "call", lambda: False)
     assert queue.while_listening(call, "call", lambda: True) is None
+
+
+class Connecting:
+    """``connect`` that notes each call, and lets those ahead of the tasks wait for ``let``.
+    ``fail``: these then raise an error."""
+
+    def __init__(self, fail: bool = False) -> None:
+        self.calls: list[str] = []
+        self.let, self._fail = threading.Event(), fail
+
+    def __call__(self, address: WarehouseAddress) -> Session:
+        name = threading.current_thread().name
+        self.calls.append(name)
+        if name in ("connect-1", "connect-2"):
+            assert self.let.wait(60)
+            if self._fail:
+                raise WarehouseError(ErrorKind.TOO_MANY_SESSIONS, "no more")
+        return connect(address)
+
+
+def test_the_first_tasks_get_the_sessions_that_are_opened_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, steps = duckdb_at(tmp_path / "x.duckdb", idle_seconds=1), ["s.a", "s.b", "s.c"]
+    for fail in (False, True):
+        connecting = Connecting(fail)
+        monkeypatch.setattr(sql_sessions, "connect", connecting)
+        with contextlib.closing(TaskRunners()) as runners:
+            runners.sql.prepare(address, ["s"], sessions=3)
+            runners.queue.wait(60)
+            for step in steps:
+                runners.sql.start(step, sql_task(step, "select 1 as x"), address)
+            connecting.let.set()
+            events: list[WorkerEvent] = []
+            while len(events) < len(steps):
+                events += runners.queue.wait(60)
+        assert sorted(it.step for it in events if isinstance(it, Answered)) == steps
+        # One that cannot be opened ahead is opened for the task that waits for it.
+        assert len(connecting.calls) == 3 if not fail else 4 <= len(connecting.calls) <= 5

@@ -343,3 +343,10 @@ def test_a_failure_skips_once_no_choice_can_come_any_more() -> None:
     drive(plan, Event("a", Cause.ROLLED_BACK))
     out = plan.handle(Event("b", Cause.COMMITTED))
     assert out == [Report("b", State.SUCCEEDED), Report("c", State.SKIPPED, "a", ("a", "c"))]
+
+
+def test_the_first_steps_are_those_that_wait_for_nothing_but_a_slot() -> None:
+    graph = {"a": (), "b": ("a",), "c": (), "d": (), "e": (), "f": ()}
+    needs = {"c": StepRequirements(labels=("heavy",)), "d": StepRequirements(pool="p")}
+    plan = Plan(graph, needs, max_concurrent=2, limits={"heavy": 1})
+    assert plan.first() == ("a", "e")

@@ -10,7 +10,9 @@ new session wait. In the second case they wait as long as a session of this run 
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -39,11 +41,13 @@ class _Open:
 
 @dataclass(slots=True)
 class _Waiting:
-    """A task that waits for a session. ``refused``: the server's refusal to open one."""
+    """A task that waits for a session. ``reaches``: a thread opens one for it. ``refused``: the
+    server's refusal to open one."""
 
     step: str
     task: BuildTask | ChecksTask
     address: WarehouseAddress
+    reaches: bool = False
     refused: WarehouseError | None = None
 
 
@@ -54,6 +58,7 @@ class SqlSessions:
         self._queue = queue
         self._busy: dict[str, _Open | _Waiting] = {}
         self._idle: dict[WarehouseAddress, list[_Open]] = {}
+        self._ahead: Counter[WarehouseAddress] = Counter()  # those that are being opened for nobody
         self._closing = threading.Lock()  # for close, and for threads that bring a session
         self._closed = False
 
@@ -62,17 +67,23 @@ class SqlSessions:
         address: WarehouseAddress,
         schemas: Sequence[str],
         exports: Sequence[tuple[Relation, Export]] = (),
+        sessions: int = 1,
     ) -> None:
         """Reach the warehouse and create what the run needs there: schemas, commit record table.
         Exports of which an earlier run was killed after its COMMIT are switched now.
 
         Call it in a thread of its own, as it may wait for a server. Its session serves the run's
-        first task.
+        first task. Meanwhile others are opened, so that there are as many *sessions* for the tasks
+        that start first: such a task would count as started while it waits for one.
 
         Raises:
             WarehouseError: the warehouse cannot be reached, or refuses this.
         """
         session = connect(address)
+        self._ahead[address] = max(0, sessions - 1)  # before there is a thread that changes it
+        for number in range(1, sessions):
+            name = f"connect-{number}"
+            threading.Thread(target=self._add, args=(address,), daemon=True, name=name).start()
         try:
             session.prepare(schemas)
             for relation, export in exports:
@@ -92,9 +103,8 @@ class SqlSessions:
         if idle is not None:
             self._send(idle, step, task)
             return
-        self._busy[step] = waiting = _Waiting(step, task, address)
-        name = f"connect-{step}"
-        threading.Thread(target=self._reach, args=(waiting,), daemon=True, name=name).start()
+        self._busy[step] = _Waiting(step, task, address)
+        self._reach_for_waiting(address)
 
     def cancel(self, step: str) -> None:
         """Interrupt the statement; the warehouse's answer says what became of it."""
@@ -172,6 +182,14 @@ class SqlSessions:
 
     # -- sessions that are being opened --------------------------------------------------------
 
+    def _reach_for_waiting(self, address: WarehouseAddress) -> None:
+        """Open a session for each task that waits, beside those that are being opened ahead."""
+        alone = [waiting for waiting in self._waiting(address) if not waiting.reaches]
+        for waiting in alone[self._ahead[address] :]:
+            waiting.reaches = True
+            name = f"connect-{waiting.step}"
+            threading.Thread(target=self._reach, args=(waiting,), daemon=True, name=name).start()
+
     def _reach(self, waiting: _Waiting) -> None:
         """Open a session. This runs in a thread of its own, because a server that cannot be reached
         may keep it waiting."""
@@ -182,6 +200,19 @@ class SqlSessions:
             self._queue.call_soon(lambda: self._on_refusal(waiting, known))
         else:
             self._bring(session, waiting.address)
+
+    def _add(self, address: WarehouseAddress) -> None:
+        """Open a session ahead, in a thread of its own. If that fails, a task that waits for one
+        tries again, and has the error."""
+        with contextlib.suppress(Exception):
+            self._bring(connect(address), address)
+        self._queue.call_soon(lambda: self._on_added(address))
+
+    def _on_added(self, address: WarehouseAddress) -> list[WorkerEvent]:
+        self._ahead[address] -= 1
+        if not self._closed:
+            self._reach_for_waiting(address)
+        return []
 
     def _bring(self, session: Session, address: WarehouseAddress) -> None:
         """Take in a new session, for the first task that waits for one. Thread-safe."""
@@ -198,8 +229,9 @@ class SqlSessions:
         return self._free(idle)
 
     def _on_refusal(self, waiting: _Waiting, error: WarehouseError) -> list[WorkerEvent]:
-        if self._busy.get(waiting.step) is not waiting:
-            return []  # given up, or another session came free
+        if self._busy.get(waiting.step) is not waiting:  # given up, or another session came free
+            self._reach_for_waiting(waiting.address)  # another task may have waited for this one
+            return []
         if error.kind is ErrorKind.TOO_MANY_SESSIONS:
             waiting.refused = error
             return self._refuse_those_in_vain(waiting.address)
