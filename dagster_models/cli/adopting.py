@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from dagster_models.cli.project import load, refuse_missing
 from dagster_models.compilation.inputs import relations_read, rows_version
 from dagster_models.compilation.tasks import TargetStep, task_for, warehouse_address
-from dagster_models.core.adopted import ADOPTIONS, Adopted
+from dagster_models.core.adopted import Adopted
 from dagster_models.core.commit import ADOPTED
 from dagster_models.core.model import Project, Step, Target
 from dagster_models.core.tasks import BuildTask
@@ -26,18 +23,6 @@ from dagster_models.processes.client.leave import leave_all
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.project.contract import REBUILT
 from dagster_models.project.targets import usable_target
-
-UP_TO_DATE = (
-    "with --adopt: dbt has just built all of it, so tables, views and seeds are taken over, too,"
-    " and runs with --only-changed leave them alone until something changes"
-)
-_SAYS = {
-    "adopted": "adopted: runs go on from them",
-    "recorded": "have a commit record already",
-    "left": "left as they are",
-    "missing": "not there: the first run builds them",
-    "replaced": "replaced by each run, as their kind is",
-}
 
 
 def adopted(into: Path, manifest: Manifest, up_to_date: bool) -> tuple[AdoptedNode, ...]:
@@ -130,26 +115,3 @@ def _partitions_of(step: Step) -> tuple[Partition, ...]:
     from dagster_models.definitions.partitioned_jobs import partitions_of  # it imports Dagster
 
     return partitions_of(step)
-
-
-def adoption_lines(found: Sequence[AdoptedNode]) -> Iterator[str]:
-    """The summary for a terminal: the reason of each that has one is in it."""
-    counts = Counter(it.what.state for it in found)
-    yield "Relations that dbt has built:"
-    for state in ADOPTIONS:
-        if counts[state]:
-            yield f"  {counts[state]:>6}  {_SAYS[state]}"
-    for it in found:
-        if it.what.why:
-            yield f"  {it.what.state}: {it.name}: {it.what.why}"
-
-
-def has_left(found: Sequence[AdoptedNode]) -> bool:
-    return any(it.what.state == "left" for it in found)
-
-
-def as_json(found: Sequence[AdoptedNode]) -> list[dict[str, Any]]:
-    return [
-        {"unique_id": it.unique_id, "name": it.name, "state": it.what.state, "why": it.what.why}
-        for it in found
-    ]

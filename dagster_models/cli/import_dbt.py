@@ -14,22 +14,16 @@ from typing import Any
 
 import yaml
 
-from dagster_models.cli.adopting import (
-    UP_TO_DATE,
-    adopted,
-    adoption_lines,
-    as_json,
-    has_left,
-)
+from dagster_models.cli.adoption_lines import adoption_json, adoption_lines, has_left
 from dagster_models.cli.first_project import commands, home_texts
 from dagster_models.cli.project import load
 from dagster_models.cli.verifying import add_verify, verification_lines, verified
 from dagster_models.cli.writing import write_new, writing
 from dagster_models.dbt.adoption import AdoptedNode
 from dagster_models.dbt.importing import Errors, ImportOptions, import_project
-from dagster_models.dbt.kept_templates import NO_TEMPLATE
+from dagster_models.dbt.kept import NO_TEMPLATE
 from dagster_models.dbt.project.linked_files import links_to_files
-from dagster_models.dbt.project.manifest import read_manifest
+from dagster_models.dbt.project.manifest import Manifest, read_manifest
 from dagster_models.dbt.project.remarks import DBTS_OWN, EDIT_PATH
 from dagster_models.dbt.report import ImportReport
 from dagster_models.dbt.text.model_text import Way
@@ -40,11 +34,15 @@ from dagster_models.pages.dbt_import import import_page
 from dagster_models.project.first_project import DEFINITIONS
 from dagster_models.project.problems import errors_of
 from dagster_models.util.atomic_file import replace_file
-from dagster_models.util.gc_tuning import WITH_GARBAGE, rare_collections
+from dagster_models.util.gc_tuning import WITH_GARBAGE, a_load, frozen_heap
 
 HELP = "write a project of a dbt project: its models without Jinja, its tests, seeds and settings"
 
 _SHOWN = 5  #: models of each reason that the terminal names
+_UP_TO_DATE = (
+    "with --adopt: dbt has just built all of it, so tables, views and seeds are taken over, too,"
+    " and runs with --only-changed leave them alone until something changes"
+)
 _FILES = {
     "new": "new",
     "updated": "updated",
@@ -80,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     text += "; exit code 1 if one is left"
     parser.add_argument("--adopt", action="store_true", help=text)
-    parser.add_argument("--up-to-date", action="store_true", help=UP_TO_DATE)
+    parser.add_argument("--up-to-date", action="store_true", help=_UP_TO_DATE)
     add_verify(parser)
     text = "print the report as JSON"
     parser.add_argument("--json", action="store_true", help=text)
@@ -101,9 +99,10 @@ def run(options: argparse.Namespace) -> int:
         options.keep_jinja,
         into,
     )
-    with TemporaryDirectory(prefix="dagster_models_") as folder, rare_collections(WITH_GARBAGE):
+    with TemporaryDirectory(prefix="dagster_models_") as folder, a_load(WITH_GARBAGE):
         manifest = read_manifest(root, _file(options.manifest, "manifest.json", "--manifest"))
-        imported = import_project(manifest, given, _trial_load(Path(folder)))
+        with frozen_heap():  # a manifest has a million objects
+            imported = import_project(manifest, given, _trial_load(Path(folder)))
     with writing(into):
         done = write_files(into, imported.files, options.accept)
         links = links_to_files(manifest, into)
@@ -115,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
     for path, text in home_texts().items():
         write_new(into / path, text)
     found = verified(options, manifest, imported, done, into)
-    taken = adopted(into, manifest, options.up_to_date) if options.adopt else ()
+    taken = _adopted(into, manifest, options)
     if found or taken:
         with writing(into):
             content = _write_report(into, report, found, taken)
@@ -129,6 +128,18 @@ def run(options: argparse.Namespace) -> int:
     return 1 if done.conflicts or (found and found.differs) or has_left(taken) else 0
 
 
+def _adopted(
+    into: Path, manifest: Manifest, options: argparse.Namespace
+) -> tuple[AdoptedNode, ...]:
+    """What became of dbt's tables. Few imports take them over, so the others do without the modules
+    that reach a warehouse."""
+    if not options.adopt:
+        return ()
+    from dagster_models.cli.adopting import adopted
+
+    return adopted(into, manifest, options.up_to_date)
+
+
 def _write_report(
     into: Path,
     report: ImportReport,
@@ -137,7 +148,7 @@ def _write_report(
 ) -> str:
     """Write the report in both forms; return its JSON."""
     values = report.as_json() | ({"verification": found.as_json()} if found else {})
-    values |= {"adoption": as_json(taken)} if taken else {}
+    values |= {"adoption": adoption_json(taken)} if taken else {}
     content = json.dumps(values, indent=1, ensure_ascii=False)
     replace_file(into / FOLDER / "report.json", f"{content}\n")
     replace_file(into / FOLDER / "report.html", import_page(report, found, taken))

@@ -10,7 +10,6 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import TextIO, cast
 
 from dagster_models.reporting.live_line import LiveLine, is_live
-from dagster_models.reporting.progress import fitting, short
 from dagster_models.util.progress import is_heard, listening
 
 
@@ -21,6 +20,8 @@ def shown_loading(what: str = "Loading the project") -> Iterator[None]:
     if is_heard() or sys.stderr is None or not is_live(sys.stderr):
         yield
         return
+    from dagster_models.reporting.progress import fitting, short  # which no other load needs
+
     began, far = time.monotonic(), [""]
 
     def told(of: str, done: int, total: int) -> None:

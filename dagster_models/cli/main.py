@@ -42,6 +42,7 @@ from typing import NoReturn, Protocol, cast
 
 from dagster_models.cli import streams
 from dagster_models.errors import DagsterModelsError, SelectionError
+from dagster_models.util.gc_tuning import rare_collections
 from dagster_models.util.nearest import nearest
 
 
@@ -88,7 +89,8 @@ class Commands(Mapping[str, Command]):
     def __getitem__(self, name: str) -> Command:
         if name not in self.names:
             raise KeyError(name)
-        return cast(Command, import_module(f"dagster_models.cli.{name.replace('-', '_')}"))
+        with rare_collections():  # what it imports stays
+            return cast(Command, import_module(f"dagster_models.cli.{name.replace('-', '_')}"))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)

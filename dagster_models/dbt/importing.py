@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from dagster_models.dbt.kept_templates import KeptTemplates, kept_templates
+from dagster_models.dbt.kept import KeptTemplates
 from dagster_models.dbt.model_files import disabled_files, model_file, stub
 from dagster_models.dbt.project.catalog import read_catalog
 from dagster_models.dbt.project.databases import schemas_apart
@@ -131,6 +131,8 @@ def _kept(manifest: Manifest, options: ImportOptions, names: NodeNames) -> KeptT
     """The models that are to stay templates."""
     if not options.keep_jinja:
         return KeptTemplates()
+    from dagster_models.dbt.kept_templates import kept_templates
+
     return kept_templates(
         manifest,
         names,

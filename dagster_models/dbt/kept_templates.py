@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from jinja2 import TemplateSyntaxError, nodes
 
 from dagster_models.core.model import EMPTY, Key
+from dagster_models.dbt.kept import NO_TEMPLATE, KeptTemplates
 from dagster_models.dbt.project.manifest import DbtNode, Manifest
 from dagster_models.dbt.project.names import NodeNames
 from dagster_models.dbt.templates.context import TemplateAsks
@@ -37,21 +38,8 @@ from dagster_models.project.selection import Node, select
 from dagster_models.project.templates import ModelTemplate, TemplateProject
 from dagster_models.util.plain_names import plain_name
 
-#: How the reason begins for which a selected model is none.
-NO_TEMPLATE = "it cannot stay a template: "
 #: What a load says of `target` as dbt does. The rest is that of our own targets.
 _SAME_TARGET = {"name", "target_name", "type"}
-
-
-@dataclass(frozen=True, slots=True)
-class KeptTemplates:
-    """``texts`` by the unique_ids of the models; ``refused``: why a selected model is none;
-    ``files``: those of the macros, by path; ``dispatch`` as in ``jinja:`` of our project."""
-
-    texts: Mapping[str, ModelText] = field(default_factory=dict)
-    refused: Mapping[str, str] = field(default_factory=dict)
-    files: Mapping[str, str] = field(default_factory=dict)
-    dispatch: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def kept_templates(

@@ -42,9 +42,10 @@ _frozen = False
 
 
 @contextlib.contextmanager
-def a_load() -> Iterator[None]:
-    """Make many objects that stay: collect garbage rarely during the block, and let later
-    collections pass over what is there when it ends, until the next load.
+def a_load(young: int = 0) -> Iterator[None]:
+    """Make many objects that stay: collect garbage rarely during the block (*young* as in
+    rare_collections), and let later collections pass over what is there when it ends, until the
+    next load.
 
     A full collection of a project of 1,000 models takes 0.2 s. There are three until its run has
     begun, and the last ones of the interpreter, at its exit, take a second.
@@ -54,7 +55,7 @@ def a_load() -> Iterator[None]:
         gc.unfreeze()  # what an earlier load made may be garbage by now
     else:
         atexit.register(_collect_for_the_last_time)
-    with rare_collections():
+    with rare_collections(young):
         yield
         gc.freeze()  # with the usual thresholds, the collector would go through all of it at once
     _frozen = True

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dagster_models.cli.adopting import adoption_lines
+from dagster_models.cli.adoption_lines import adoption_lines
 from dagster_models.cli.main import main
 from dagster_models.core.adopted import Adopted
 from dagster_models.dbt.adoption import AdoptedNode
