@@ -15,9 +15,9 @@ from sqlglot.dialects.dialect import Dialect as SqlglotDialect
 from sqlglot.errors import TokenError
 
 from dagster_models.errors import SqlSyntaxError
-from dagster_models.sql.comments import comments_before
 from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.executed_comments import opened
+from dagster_models.sql.literals import layout
 from dagster_models.sql.rewriting.token_rewriter import TEXTS
 from dagster_models.sql.tokens import TokenizedText
 from dagster_models.util.positions import Lines
@@ -97,7 +97,7 @@ def _first(text: str, dialect: str) -> int | None:
         return None
     tokenizer = SqlglotDialect.get_or_raise(dialect)
     plain = opened(text) if dialect_of(dialect).executes_comments else text
-    inside = _inside(plain, tokenizer)
+    inside = _inside(plain, dialect)
     for match in _OPENING.finditer(plain):
         at = match.start()
         if inside(at):
@@ -111,15 +111,15 @@ def _first(text: str, dialect: str) -> int | None:
     return None
 
 
-def _inside(text: str, tokenizer: SqlglotDialect) -> Callable[[int], bool]:
+def _inside(text: str, dialect: str) -> Callable[[int], bool]:
     """Whether a place is surely within a comment or a literal, by the tokens of the whole text. A
     comment may hold a whole template, and each place of it would take as long as the text."""
     try:
-        tokens = tokenizer.tokenize(text)
-    except TokenError:
+        of = layout(text, dialect)
+    except SqlSyntaxError:
         return lambda _: False
+    tokens, comments = of.tokens, of.comments
     starts = [token.start for token in tokens]
-    comments = [place for _, places in comments_before(text, tokens) for place in places]
     begins = [place.start for place in comments]
 
     def inside(at: int) -> bool:

@@ -19,24 +19,24 @@ class Layout:
     kind of them."""
 
     def __init__(self, text: str, tokens: Sequence[Token]) -> None:
-        self._text, self._tokens = text, tokens
+        self._text, self.tokens = text, tokens
 
     @cached_property
     def literals(self) -> Sequence[slice]:
-        return [slice(it.start, it.end + 1) for it in self._tokens if it.token_type in TEXTS]
+        return [slice(it.start, it.end + 1) for it in self.tokens if it.token_type in TEXTS]
 
     @cached_property
     def comments(self) -> Sequence[slice]:
-        found = comments_before(self._text, self._tokens)
+        found = comments_before(self._text, self.tokens)
         return [place for _, places in found for place in places]
 
     @cached_property
     def words(self) -> Sequence[slice]:
         """The tokens, each as written."""
-        return [slice(it.start, it.end + 1) for it in self._tokens]
+        return [slice(it.start, it.end + 1) for it in self.tokens]
 
     def said(self, text: str) -> list[str]:
-        return [text[it.start : it.end + 1] for it in self._tokens]
+        return [text[it.start : it.end + 1] for it in self.tokens]
 
 
 @lru_cache(maxsize=8)  # those who compare texts ask for the same few several times

@@ -19,7 +19,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dagster_models.errors import SqlSyntaxError
-from dagster_models.sql.comments import comments_before
+from dagster_models.sql.dialects.table import dialect_of
+from dagster_models.sql.executed_comments import opened
+from dagster_models.sql.literals import layout
 from dagster_models.sql.tokens import TokenizedText
 
 _MARK = re.compile(r"/\*\s*@(incremental|end|full)\b(.*)\*/", re.DOTALL)
@@ -44,28 +46,38 @@ def full_text(text: str, dialect: str) -> str | None:
     """
     if not _MARK.search(text):
         return None
-    source = TokenizedText(text, dialect)
-    marks = [*_marks(source)]
-    return _without(text, _left_out(source, marks)) if marks else None
+    marks = [*_marks(text, dialect)]
+    try:
+        return _without(text, _left_out(text, marks)) if marks else None
+    except _Misplaced as error:
+        raise TokenizedText(text, dialect).error(*error.args) from None
 
 
-def _marks(source: TokenizedText) -> Iterator[_Mark]:
-    for _, comments in comments_before(source.text, source.tokens):
-        for place in comments:
-            found = _MARK.fullmatch(source.text, place.start, place.stop)
-            if found is not None:
-                yield _Mark(found[1], place.start, place.stop, slice(*found.span(2)))
+def _marks(text: str, dialect: str) -> Iterator[_Mark]:
+    plain = opened(text) if dialect_of(dialect).executes_comments else text
+    try:
+        comments = layout(plain, dialect).comments  # which others ask for, too
+    except SqlSyntaxError:
+        raise TokenizedText(text, dialect).unclosed() from None
+    for place in comments:
+        found = _MARK.fullmatch(text, place.start, place.stop)
+        if found is not None:
+            yield _Mark(found[1], place.start, place.stop, slice(*found.span(2)))
 
 
-def _left_out(source: TokenizedText, marks: list[_Mark]) -> Iterator[slice]:
+class _Misplaced(Exception):
+    """A mark is where it means nothing: what, the place, and what to do."""
+
+
+def _left_out(text: str, marks: list[_Mark]) -> Iterator[slice]:
     begun: _Mark | None = None
     replaced = -1  #: the end of an @full that was in place of a region
     for mark in marks:
-        if mark.word != "full" and source.text[mark.said].strip():
-            raise source.error(f"/* @{mark.word} */ holds something else, too", mark.start)
+        if mark.word != "full" and text[mark.said].strip():
+            raise _Misplaced(f"/* @{mark.word} */ holds something else, too", mark.start)
         if mark.word == "incremental":
             if begun is not None:
-                raise _unclosed(source, begun)
+                raise _unclosed(begun)
             begun = mark
         elif mark.word == "full":
             yield slice(begun.start if begun else mark.start, mark.said.start)
@@ -75,16 +87,16 @@ def _left_out(source: TokenizedText, marks: list[_Mark]) -> Iterator[slice]:
         elif begun is not None:
             yield slice(begun.start, mark.end)
             begun = None
-        elif replaced < 0 or source.text[replaced : mark.start].strip():
+        elif replaced < 0 or text[replaced : mark.start].strip():
             fix = "Write `/* @incremental */` where the region begins."
-            raise source.error("/* @end */ ends no region", mark.start, fix)
+            raise _Misplaced("/* @end */ ends no region", mark.start, fix)
     if begun is not None:
-        raise _unclosed(source, begun)
+        raise _unclosed(begun)
 
 
-def _unclosed(source: TokenizedText, mark: _Mark) -> SqlSyntaxError:
+def _unclosed(mark: _Mark) -> _Misplaced:
     fix = "Write `/* @end */`, or `/* @full ... */`, where it ends; a region has none inside."
-    return source.error("this /* @incremental */ region has no end", mark.start, fix)
+    return _Misplaced("this /* @incremental */ region has no end", mark.start, fix)
 
 
 def _without(text: str, left_out: Iterator[slice]) -> str:

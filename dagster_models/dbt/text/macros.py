@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from jinja2 import Template
+from jinja2.runtime import Macro
 
 from dagster_models.dbt.project.manifest import DbtMacro, Manifest
 from dagster_models.dbt.text.errors import NotImportable
@@ -45,6 +46,7 @@ class Macros:
         self._templates: dict[str, Template] = {}
         self.context: Mapping[str, Any] = {}
         self.called: set[str] = set()  #: the unique_ids of those that were called
+        self._turn = 0  #: the number of the context
         for macro in manifest.macros.values():
             of = self.packages.setdefault(macro.package, {})
             of[macro.name] = self._callable(macro)
@@ -58,7 +60,7 @@ class Macros:
 
     def begin(self, context: Mapping[str, Any]) -> None:
         """Render from now on with this context."""
-        self.context, self._modules = context, {}
+        self.context, self._modules, self._turn = context, {}, self._turn + 1
 
     def visible(self, package: str) -> dict[str, Any]:
         """What a node of *package* sees: the macros, and the packages by their names."""
@@ -95,13 +97,21 @@ class Macros:
     def _callable(self, macro: DbtMacro) -> Callable[..., Any]:
         unique_id, text, name = macro.unique_id, macro.text, MACRO + macro.name
 
+        turn, made, direct, count = -1, cast(Any, None), cast(Any, None), -1
+
         def call(*arguments: Any, **named: Any) -> Any:
+            nonlocal turn, made, direct, count
             self.called.add(unique_id)
-            module = self._modules.get(text)  # a text may be a file of several macros
-            if module is None:
-                module = self._modules[text] = self._module(macro)
+            if turn != self._turn:
+                module = self._modules.get(text)  # a text may be a file of several macros
+                if module is None:
+                    module = self._modules[text] = self._module(macro)
+                turn, made = self._turn, getattr(module, name)
+                direct, count = _function_of(made)
             try:
-                return getattr(module, name)(*arguments, **named)
+                if len(arguments) == count and not named:
+                    return direct(*arguments)
+                return made(*arguments, **named)
             except Return as returned:
                 return returned.value
 
@@ -112,6 +122,15 @@ class Macros:
         if template is None:
             template = self._templates[macro.text] = compiled(macro.text, macro.path)
         return template.make_module(self.context, shared=True)  # type: ignore[arg-type]
+
+
+def _function_of(macro: Any) -> tuple[Any, int]:
+    """The function of a macro of Jinja and the number of its arguments, with which it may be called
+    as it is; -1 if it also takes others. ``jinja2.runtime.Macro`` puts them in order at each call,
+    and texts call macros by the million."""
+    if not isinstance(macro, Macro) or macro.catch_kwargs or macro.catch_varargs or macro.caller:
+        return None, -1
+    return macro._func, len(macro.arguments)
 
 
 class Namespace(dict[str, Any]):

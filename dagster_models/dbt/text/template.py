@@ -92,8 +92,9 @@ class _Environment(SandboxedEnvironment):
         of = __obj.__func__ if kind is MethodType else __obj
         if kind not in _PLAIN_CALLS or (type(of) is FunctionType and of.__dict__):
             return super().call(__context, __obj, *args, **kwargs)
-        kwargs.pop("_block_vars", None)
-        kwargs.pop("_loop_vars", None)
+        if kwargs:
+            kwargs.pop("_block_vars", None)
+            kwargs.pop("_loop_vars", None)
         try:
             return __obj(*args, **kwargs)
         except StopIteration:  # Jinja's own call does the same

@@ -25,11 +25,11 @@ SNOWFLAKE = Dialect(
     default_schema="PUBLIC",
     system_catalogs=frozenset({"snowflake"}),
     tokens=TokenRules(
-        {
+        at_words={
             _table_function: ("table",),
             identifier_function: ("identifier",),
             one_list_of_values: ("values",),
-        }
+        },
     ),
     always_recursive=True,
     second_half_recurs=True,

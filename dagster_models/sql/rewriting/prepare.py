@@ -8,11 +8,11 @@ in the text, so that every name is found where it stands.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from sqlglot.tokenizer_core import Token
 
-from dagster_models.sql.rewriting.token_rewriter import Prepared, TokenRewriter, TokenRules
+from dagster_models.sql.rewriting.token_rewriter import Prepared, Rule, TokenRewriter, TokenRules
 from dagster_models.sql.rewriting.token_rules import RULES_OF_ALL
 
 
@@ -26,29 +26,38 @@ def prepare(
     """The *tokens* of *text* as the parser should get them. ``wider``: it has refused them as they
     were. Never raises: what the rules do not understand stays as it is."""
     lower = text.lower()
-    rules = [
-        rule
-        for rule, words in (*RULES_OF_ALL.items(), *of_dialect.by_words.items())
-        if any(word in lower for word in words)
-    ]
-    if wider:
-        rules += of_dialect.wider
+
+    def said(rules: Mapping[Rule, tuple[str, ...]]) -> dict[Rule, tuple[str, ...]]:
+        return {it: words for it, words in rules.items() if any(word in lower for word in words)}
+
+    at_words = {**said(RULES_OF_ALL), **said(of_dialect.at_words)}
+    rules = [*said(of_dialect.by_words), *(of_dialect.wider if wider else ())]
+    places = _places(tokens, at_words)
+    if not rules and not places:  # nearly every text
+        return Prepared(tokens)
 
     def inside(inner: str, of_it: list[Token]) -> Prepared:
         return prepare(inner, of_it, of_dialect, tokenize)
 
-    if not rules:  # nearly every text
-        return Prepared(tokens)
     rewriter = TokenRewriter(text, tokens, tokenize, inside)
-    index = 0
-    while index < len(tokens):
+    done = 0
+    for index in range(len(tokens)) if rules else sorted(places):
+        if index < done:  # a rule has replaced it
+            continue
+        rewriter.copy(done, index)
         rewriter.close(index)
-        taken = next((n for rule in rules if (n := rule(rewriter, index))), 0)
-        if not taken:
-            rewriter.result.tokens.append(tokens[index])
-            taken = 1
-        for token in tokens[index : index + taken]:
-            rewriter.parenthesis(token)
-        index += taken
-    rewriter.close(index)
+        of_here = (*at_words, *rules) if index in places else rules
+        taken = next((n for rule in of_here if (n := rule(rewriter, index))), 0)
+        rewriter.passed(index, index + taken)
+        done = index + taken
+    rewriter.copy(done, len(tokens))
+    rewriter.close(len(tokens))
     return rewriter.result
+
+
+def _places(tokens: Sequence[Token], rules: Mapping[Rule, tuple[str, ...]]) -> frozenset[int]:
+    """The indexes of the tokens that are a word of one of the rules."""
+    words = {word for of_rule in rules.values() for word in of_rule}
+    if not words:
+        return frozenset()
+    return frozenset(at for at, token in enumerate(tokens) if token.text.lower() in words)

@@ -74,13 +74,6 @@ class TokenRewriter:
         self.closings: list[int] = []  #: the tokens before which a parenthesis must be closed
         self.names_in_texts: set[int] = set()  #: the tokens that are texts and name tables
 
-    def parenthesis(self, token: Token) -> None:
-        if token.token_type == TokenType.L_PAREN:
-            self.opened.append(self.before)
-        elif token.token_type == TokenType.R_PAREN:
-            self.closed = self.opened.pop() if self.opened else None
-        self.before = token
-
     def kind(self, index: int) -> TokenType | None:
         return self.tokens[index].token_type if 0 <= index < len(self.tokens) else None
 
@@ -139,6 +132,26 @@ class TokenRewriter:
     def closing(self, index: int) -> int:
         return closing(self.tokens, index)
 
+    def copy(self, start: int, end: int) -> None:
+        """Take the tokens from *start* to *end* as they are, and close what ends among them."""
+        step = 1 if self.closings else max(end - start, 1)
+        for at in range(start, end, step):
+            self.close(at)
+            self.result.tokens += self.tokens[at : at + step]
+            self.passed(at, at + step)
+
+    def passed(self, start: int, end: int) -> None:
+        """Note the parentheses of the tokens from *start* to *end*."""
+        before, opened = self.before, self.opened
+        for token in self.tokens[start:end]:
+            kind = token.token_type
+            if kind == TokenType.L_PAREN:
+                opened.append(before)
+            elif kind == TokenType.R_PAREN:
+                self.closed = opened.pop() if opened else None
+            before = token
+        self.before = before
+
     def close(self, index: int) -> None:
         """Close the parentheses that a rule has opened up to the token at *index*."""
         while self.closings and self.closings[-1] == index:
@@ -194,10 +207,12 @@ class TokenRules:
     """The token rules of a dialect.
 
     ``by_words``: rule -> words in lower case; a text that holds none of them is not affected by
-    the rule. ``wider``: rules for texts that the parser has refused.
+    the rule. ``at_words``: the same of rules that look at tokens which are one of these words,
+    whatever the case, and at no others. ``wider``: rules for texts that the parser has refused.
     """
 
     by_words: Mapping[Rule, tuple[str, ...]] = field(default_factory=dict)
+    at_words: Mapping[Rule, tuple[str, ...]] = field(default_factory=dict)
     wider: tuple[Rule, ...] = ()
 
 

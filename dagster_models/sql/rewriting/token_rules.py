@@ -82,6 +82,7 @@ def next_start(rewriter: TokenRewriter, index: int) -> int:
     return rewriter.tokens[index + 1].start if index + 1 < len(rewriter.tokens) else -1
 
 
+#: As TokenRules.at_words.
 RULES_OF_ALL: Mapping[Rule, tuple[str, ...]] = {table_argument: ("table",)}
 #: `select 1_000` is 1 called _000 to sqlglot, which refuses such a number elsewhere.
 NUMBER_WORDS = ("_000", "0o")
