@@ -28,6 +28,7 @@ from dagster_models.dbt.text.context import (
 )
 from dagster_models.dbt.text.errors import AsksColumns, NeedsWarehouse, NotImportable
 from dagster_models.dbt.text.graph import GraphPart
+from dagster_models.dbt.text.interpreted import interpreted
 from dagster_models.dbt.text.macros import Macros, Namespace, Return
 from dagster_models.dbt.text.placeholders import Placeholders
 from dagster_models.dbt.text.relations import (
@@ -88,6 +89,9 @@ class Renderer:
     def render(self, text: str, node: DbtNode, incremental: bool, seen: Seen) -> str:
         """Render a text in the context of *node*. Raises NotImportable."""
         context = self.context(node, incremental, seen)
+        render = interpreted(text)
+        if render is not None:
+            return self.guarded(lambda: render(context))
         return self.guarded(lambda: rendered(template(text), context))
 
     def readings(self, text: str, node: DbtNode, seen: Seen) -> tuple[str, str]:

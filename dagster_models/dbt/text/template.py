@@ -277,7 +277,7 @@ def parts(text: str) -> list[Part]:
 def expression(text: str) -> nodes.Expr | None:
     """The expression that stands in `{{ }}`; None for more than one, or none."""
     try:
-        body = environment().parse("{{" + text + "}}").body
+        body = environment().parse("{{ " + text + " }}").body  # `{{-1}}` is 1
     except TemplateSyntaxError:
         return None
     if len(body) != 1 or not isinstance(body[0], nodes.Output) or len(body[0].nodes) != 1:
