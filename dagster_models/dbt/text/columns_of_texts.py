@@ -16,7 +16,6 @@ from dagster_models.dbt.project.manifest import DbtNode, Manifest
 from dagster_models.dbt.text.errors import NotImportable
 from dagster_models.dbt.text.placeholders import Placeholders
 from dagster_models.errors import SqlSyntaxError
-from dagster_models.sql.lineage.trace import trace
 
 #: Adapters whose names a trace gives as the warehouse has them, in upper and lower case.
 _ADAPTERS = frozenset({"duckdb", "postgres"})
@@ -74,6 +73,10 @@ class ColumnsOfTexts:
             placeholders.word(it): Upstream(("", it), self._schema(it))
             for it in placeholders.relations_in(text)
         }
+        from dagster_models.sql.lineage.trace import (
+            trace,  # it takes 0.1 s, and few texts ask for it
+        )
+
         found = trace(text, placeholders.dialect, upstream).schema
         return tuple(name for name, _ in found.columns) if found.closed else None
 

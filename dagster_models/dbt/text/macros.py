@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from jinja2 import Template
-from jinja2.runtime import Macro
+from jinja2.environment import TemplateModule
+from jinja2.runtime import Context, Macro
 
 from dagster_models.dbt.project.manifest import DbtMacro, Manifest
 from dagster_models.dbt.text.errors import NotImportable
-from dagster_models.dbt.text.template import MACRO, compiled
+from dagster_models.dbt.text.template import MACRO, compiled, has_macros_alone, parsed
 
 #: An adapter -> those whose macros it takes where it has none of its own.
 _PARENTS = {
@@ -44,6 +45,7 @@ class Macros:
         self.packages: dict[str, dict[str, Callable[..., Any]]] = {}
         self._modules: dict[str, Any] = {}
         self._templates: dict[str, Template] = {}
+        self._kept: dict[str, tuple[TemplateModule, Context]] = {}  #: see _module()
         self.context: Mapping[str, Any] = {}
         self.called: set[str] = set()  #: the unique_ids of those that were called
         self._turn = 0  #: the number of the context
@@ -118,9 +120,20 @@ class Macros:
         return call
 
     def _module(self, macro: DbtMacro) -> Any:
+        """The module of a macro's text. One that has macros alone is the same in each context, and
+        is given the new one: they look for names when they are called."""
+        if macro.text in self._kept:
+            module, context = self._kept[macro.text]
+            context.parent = cast(dict[str, Any], self.context)
+            return module
         template = self._templates.get(macro.text)
         if template is None:
-            template = self._templates[macro.text] = compiled(macro.text, macro.path)
+            tree = parsed(macro.text, macro.path)
+            template = self._templates[macro.text] = compiled(tree, macro.path)
+            if has_macros_alone(tree):
+                context = template.new_context(cast(dict[str, Any], self.context), shared=True)
+                self._kept[macro.text] = TemplateModule(template, context), context
+                return self._kept[macro.text][0]
         return template.make_module(self.context, shared=True)  # type: ignore[arg-type]
 
 

@@ -6,7 +6,6 @@ there alone, and their tokens show it in a fraction of the time of a parse.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 
 from dagster_models.sql.dialects.dialect import Dialect
 
@@ -35,8 +34,8 @@ def read_in_own_cte(
 
 def _heads(upper: Sequence[str]) -> Iterator[int]:
     """Where the word AS stands between the name of a CTE, or its list of columns, and its query."""
-    for at in range(1, len(upper) - 1):
-        if upper[at] == "AS" and upper[at + 1] in _QUERY_BEGINS:
+    for at in _places("AS", upper[:-1]):
+        if at and upper[at + 1] in _QUERY_BEGINS:
             yield at
 
 
@@ -45,7 +44,7 @@ def _body_of(name: str, upper: Sequence[str], heads: Sequence[int]) -> range | N
     named = [at for at in heads if upper[at - 1].strip('"`[]') == name]
     if len(named) != 1 or any(upper[at - 1] == ")" for at in heads):
         return None
-    if any(it == name and after == "(" for it, after in pairwise(upper)):
+    if any(upper[at + 1] == "(" for at in _places(name, upper[:-1])):
         return None  # Spark's `with orders (select ...)`
     begin = named[0] + 1
     while upper[begin] in ("NOT", "MATERIALIZED"):
@@ -56,6 +55,14 @@ def _body_of(name: str, upper: Sequence[str], heads: Sequence[int]) -> range | N
         if depth <= 0:
             return range(begin + 1, end)
     return None
+
+
+def _places(word: str, words: Sequence[str]) -> Iterator[int]:
+    """The indexes of a word."""
+    at = -1
+    for _ in range(words.count(word)):
+        at = words.index(word, at + 1)
+        yield at
 
 
 def _is_read(upper: Sequence[str], start: int, end: int) -> bool:

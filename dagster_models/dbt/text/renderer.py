@@ -9,6 +9,7 @@ import datetime as dt
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 from jinja2 import TemplateError
@@ -77,6 +78,8 @@ class Renderer:
             lambda it: self.render(it.raw_code, it, False, Seen()),
         )
         self._looked_up: set[str] = set()  #: nodes whose columns ``_known`` has been asked for
+        self._contexts: dict[str, dict[str, Any]] = {}  #: by package
+        self._dbt = Namespace(self.macros.internals)  #: `dbt` of the context that is rendered
         self._asked = False  #: whether a text has asked is_incremental() since readings() began
         self.overridden = frozenset(self.macros.packages.get(self.macros.root, ())) & {
             *("ref", "source", "var", "config", "this", "env_var", "is_incremental", "target")
@@ -141,9 +144,7 @@ class Renderer:
         return made
 
     def _context(self, node: DbtNode, incremental: bool, seen: Seen) -> dict[str, Any]:
-        context: dict[str, Any] = {
-            **environment().globals,
-            **self.static,
+        own: dict[str, Any] = {
             "modules": with_noted_clock(self.static["modules"], seen),
             "adapter": Adapter(
                 self.macros,
@@ -170,19 +171,30 @@ class Renderer:
             "pre_hooks": [],
             "post_hooks": [],
         }
-        context["builtins"] = Namespace({k: context[k] for k in ("ref", "source", "config")})
-        context.update(self.macros.visible(node.package))
+        own["builtins"] = Namespace({k: own[k] for k in ("ref", "source", "config")})
+        visible = self.macros.visible(node.package)
+        context = self._shared(node.package).copy()
+        context.update((name, it) for name, it in own.items() if name not in visible)
         context["context"] = context
         self._add_moments(context, seen)
         if "is_incremental" not in self.overridden:
             context["is_incremental"] = self._is_incremental(node, incremental)
-            inner = {
-                **self.macros.internals,
-                "is_incremental": context["is_incremental"],
-            }
-            context["dbt"] = Namespace(inner)
-        self.macros.begin(context)
+            context["dbt"] = self._dbt
+        self._begin(context)
         return context
+
+    def _begin(self, context: Mapping[str, Any]) -> None:
+        """Render from now on in this context."""
+        if context.get("dbt") is self._dbt:  # which all contexts share
+            self._dbt["is_incremental"] = context["is_incremental"]
+        self.macros.begin(context)
+
+    def _shared(self, package: str) -> dict[str, Any]:
+        """What all texts of a package find by name: a thousand macros, so it is made once."""
+        if package not in self._contexts:
+            visible = self.macros.visible(package)
+            self._contexts[package] = {**environment().globals, **self.static, **visible}
+        return self._contexts[package]
 
     def _is_incremental(self, node: DbtNode, incremental: bool) -> Callable[[], bool]:
         def asked() -> bool:
@@ -193,6 +205,11 @@ class Renderer:
 
     def _add_moments(self, context: dict[str, Any], seen: Seen) -> None:
         """Add the names that have another value in each run. What reads them is noted."""
+        for name, value in self._moments.items():
+            context.setdefault(name, _Noted(seen, name, value))
+
+    @cached_property
+    def _moments(self) -> Mapping[str, Any]:
         metadata = self.manifest.given.get("metadata") or {}
         started = metadata.get("run_started_at") or metadata.get("generated_at")
         moment = (
@@ -200,9 +217,10 @@ class Renderer:
             if started
             else dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
         )
-        context.setdefault("run_started_at", _Noted(seen, "run_started_at", moment))
-        identity = str(metadata.get("invocation_id") or "")
-        context.setdefault("invocation_id", _Noted(seen, "invocation_id", identity))
+        return {
+            "run_started_at": moment,
+            "invocation_id": str(metadata.get("invocation_id") or ""),
+        }
 
     def _text(self, text: str) -> str:
         return template(text).render(self.macros.context)
@@ -233,7 +251,7 @@ class Renderer:
                 self._looked_up.add(columns.of)
                 self._known.of(self.manifest.nodes[columns.of])
                 self._last, self._asked = last, asked
-                self.macros.begin(context)
+                self._begin(context)
 
     def _guarded(self, work: Callable[[], T]) -> T | str:
         try:

@@ -217,6 +217,16 @@ def compiled(source: str | nodes.Template, path: str) -> Template:
     return of.template_class.from_code(of, code, of.make_globals(None))
 
 
+def has_macros_alone(tree: nodes.Template) -> bool:
+    """Whether nothing else in the text asks for anything."""
+    others = (it for it in tree.body if not isinstance(it, nodes.Macro))
+    return all(isinstance(it, nodes.Output) and _is_data(it) for it in others)
+
+
+def _is_data(output: nodes.Output) -> bool:
+    return all(isinstance(it, nodes.TemplateData) for it in output.nodes)
+
+
 def _line_of(tree: nodes.Template, path: str, line: int) -> int:
     """The template's line from which Jinja has made a line of Python."""
     written = environment().compile(tree, path, path, raw=True)
