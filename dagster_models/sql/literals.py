@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 
 from sqlglot.dialects.dialect import Dialect as SqlglotDialect
 from sqlglot.errors import TokenError
@@ -43,10 +43,16 @@ class Layout:
 def layout(text: str, dialect: str) -> Layout:
     """Read the places. Raises SqlSyntaxError for a text that has no tokens."""
     try:
-        tokens: list[Token] = SqlglotDialect.get_or_raise(dialect).tokenize(text)
+        tokens: list[Token] = _dialect(dialect).tokenize(text)
     except TokenError as error:
         raise SqlSyntaxError(f"the text has no tokens: {error}", 1, 1) from None
     return Layout(text, tokens)
+
+
+@cache
+def _dialect(name: str) -> SqlglotDialect:
+    """sqlglot makes a new one each time that it is asked."""
+    return SqlglotDialect.get_or_raise(name)
 
 
 def has_tokens(text: str, dialect: str) -> bool:
@@ -58,11 +64,12 @@ def has_tokens(text: str, dialect: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=4096)  # texts name the same tables again and again
 def needs_quotes(name: str, dialect: str) -> bool:
     """Whether a name is not one word that the dialect reads as a name."""
     if not (name.isidentifier() and name.isascii()):
         return True
-    reserved = SqlglotDialect.get_or_raise(dialect).generator_class.RESERVED_KEYWORDS
+    reserved = _dialect(dialect).generator_class.RESERVED_KEYWORDS
     return name.lower() in reserved or name.upper() in reserved or name.upper() in _RESERVED
 
 

@@ -36,7 +36,7 @@ def interpreted(text: str) -> Callable[[Mapping[str, Any]], str] | None:
     if re.search(r"\{%[-+]?\s*(?:raw|for|macro|call|filter|import|from|include|block)\b", text):
         return None
     try:
-        statements, end = _block(parts(text), 0)
+        statements, end = _block([*parts(text)], 0)
         if end is not None:
             return None
     except (_LeftToJinja, TemplateSyntaxError):  # of an error, Jinja's own compiler says what it is

@@ -239,6 +239,8 @@ class _Naming:
         return "".join([*pieces, text[done:]])
 
     def _plain(self, text: str, full: bool) -> str:
+        if _has_none(text):  # as nearly all stretches
+            return text
         if full_region := _FULL.fullmatch(text):
             inner = self._filled(full_region[1], full=True)
             return text[: full_region.start(1)] + inner + text[full_region.end(1) :]
@@ -261,6 +263,8 @@ class _Naming:
         return f"${it.name}" if full else f"/*${it.name}*/ {it.text}"
 
     def _literal(self, text: str, full: bool) -> str:
+        if _has_none(text):
+            return text
         whole = re.fullmatch(r"'zvar(\d+)z'", text)
         it = self.placeholders.variables_asked[int(whole[1])] if whole else None
         if it and _is_name(it.name) and isinstance(it.value, str) and "'" not in it.value:
@@ -298,6 +302,11 @@ def _stretches(of: Layout, length: int) -> Iterator[tuple[slice, bool]]:
         yield place, literal
         done = place.stop
     yield slice(done, length), False
+
+
+def _has_none(text: str) -> bool:
+    """Whether no placeholder is in the text."""
+    return "zdbt" not in text and "zvar" not in text
 
 
 def _is_within(place: int, comments: Sequence[slice]) -> bool:

@@ -7,6 +7,7 @@ is_incremental(). What computes (set, for, macros) is for the renderer.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -104,7 +105,7 @@ class _Writing:
     out: list[SourceText] = field(default_factory=list)
     open: _OpenCondition | None = None
 
-    def text(self, found: list[Part]) -> SourceText:
+    def text(self, found: Sequence[Part]) -> SourceText:
         for index, part in enumerate(found):
             if part.kind == "data":
                 self._add(_same(part.text))
@@ -126,7 +127,7 @@ class _Writing:
                 text = text._replace(ours=re.sub(r"\A[ \t]*\n", "", text.ours))
         (self.out if self.open is None else self.open.branches[-1]).append(text)
 
-    def _variable(self, text: str, found: list[Part], index: int) -> None:
+    def _variable(self, text: str, found: Sequence[Part], index: int) -> None:
         tree = expression(text)
         if tree is None:
             raise NotPlain(_shown(text))

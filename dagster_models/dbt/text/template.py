@@ -256,7 +256,8 @@ class Part:
     text: str
 
 
-def parts(text: str) -> list[Part]:
+@lru_cache(maxsize=8)  # each way of a model's text asks for them
+def parts(text: str) -> tuple[Part, ...]:
     """The parts of a template. White space that a `-` strips is not there.
 
     Raises:
@@ -266,9 +267,9 @@ def parts(text: str) -> list[Part]:
     inside: list[str] | None = None
     kind = ""
     for _, token, value in environment().lexer.tokeniter(text, None):
-        opening = re.fullmatch(r"(comment|variable|block|raw)_begin", token)
+        opening = _OPENINGS.get(token)
         if opening and inside is None:
-            kind, inside = opening[1], []
+            kind, inside = opening, []
             if kind == "raw":
                 inside = None
         elif inside is not None and token == f"{kind}_end":
@@ -280,7 +281,10 @@ def parts(text: str) -> list[Part]:
             found.append(Part("data", value))
     if inside is not None:
         raise TemplateSyntaxError("a tag is not closed", text.count("\n") + 1)
-    return found
+    return tuple(found)
+
+
+_OPENINGS = {f"{kind}_begin": kind for kind in ("comment", "variable", "block", "raw")}
 
 
 @lru_cache(maxsize=4096)  # texts say `{{ ref('orders') }}` again and again

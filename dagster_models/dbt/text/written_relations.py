@@ -14,7 +14,9 @@ from dagster_models.sql.parse import parse_sql
 PART = r"""(?:"[^"\n]+"|`[^`\n]+`|\[[^\]\n]+\]|[^\W\d]\w*)"""
 _NAME = re.compile(rf"""(?<![\w"`.\]])(?:{PART}\s*\.\s*){{1,2}}{PART}(?![\w"`])(?!\s*[.(])""")
 
-_CLOSES = '"`]'
+_OPENS, _CLOSES = '"`[', '"`]'
+#: The last part of such a name, or the quote that begins it.
+_LAST = re.compile(r"""\.\s*(["`\[]|[^\W\d]\w*)""")
 
 #: Identifier -> schema, both in lower case -> the unique_id and the database of each such relation.
 Relations = Mapping[str, Mapping[str, Sequence[tuple[str, str | None]]]]
@@ -35,6 +37,8 @@ def written_relations(
 ) -> Iterator[tuple[int, int, str]]:
     """The start and the end of each such name where a table is read, and its unique_id, from the
     last one to the first."""
+    if not any(it in _OPENS or it.lower() in relations for it in _LAST.findall(text)):
+        return  # as most texts, which name columns of tables alone
     found = [
         (it.start(), it.end(), unique_id)
         for it in _NAME.finditer(text)
