@@ -33,6 +33,9 @@ MACROS = {
     "macro.shop.is_it": "{% macro is_it(o) %}{{ o is mapping and"
     " o.get('metadata', {}).get('type', '').endswith('Relation') }}{% endmacro %}",
     "macro.shop.endless": "{% macro endless() %}{{ endless() }}{% endmacro %}",
+    "macro.shop.of_now": "{% set now = this.identifier %}"
+    "{% macro of_now() %}{{ now }}{% endmacro %}",
+    "macro.shop.named": "{% macro named() %}{{ this.identifier }}{{ kwargs.x }}{% endmacro %}",
     "macro.dbt.columns": "{% macro columns(o) %}{{ adapter.get_columns_in_relation(o) }}"
     "{% endmacro %}",
 }
@@ -272,3 +275,14 @@ def test_searches_of_the_graph_look_at_each_node_once(
     for at in range(3):
         assert renderer.render(text % at, read.nodes["model.shop.m0"], False, Seen()) == "1"
     assert lengths.count(50) == 1
+
+
+def test_a_macro_finds_what_its_caller_has_also_in_a_later_text(tmp_path: Path) -> None:
+    """Its module is made once, unless the text has more than macros."""
+    read = manifest_of(tmp_path, ORDERS, step("customers"), macros=MACROS)
+    renderer, texts = renderer_of(read), list[str]()
+    for name in ("orders", "customers", "orders"):
+        node = read.nodes[f"model.shop.{name}"]
+        texts.append(renderer.render("{{ named(x=1) }} {{ of_now() }}", node, False, Seen()))
+
+    assert texts == ["orders_v21 orders_v2", "customers1 customers", "orders_v21 orders_v2"]
