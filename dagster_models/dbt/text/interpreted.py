@@ -17,7 +17,8 @@ from typing import Any, TypeAlias, cast
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.runtime import Context, new_context
 
-from dagster_models.dbt.text.template import Part, environment, expression, parts
+from dagster_models.dbt.text.parts import Part, parts
+from dagster_models.dbt.text.template import environment, expression
 
 Value: TypeAlias = Callable[[Context], Any]
 """Evaluates an expression."""

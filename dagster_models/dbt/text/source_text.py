@@ -16,9 +16,10 @@ from jinja2 import TemplateSyntaxError, nodes
 from dagster_models.dbt.project.manifest import DbtNode
 from dagster_models.dbt.text.context import Seen
 from dagster_models.dbt.text.errors import NotImportable
+from dagster_models.dbt.text.parts import Part, parts
 from dagster_models.dbt.text.regions import region
 from dagster_models.dbt.text.renderer import Renderer
-from dagster_models.dbt.text.template import Part, expression, names_in, parts
+from dagster_models.dbt.text.template import expression, names_in
 
 #: What an expression may name. If a macro of the project has the name, its result is what counts.
 _NAMES = frozenset(

@@ -1,4 +1,4 @@
-"""Jinja as dbt has it: its tags, and the parts of a text in their order.
+"""Jinja as dbt has it: its tags, its sandbox and its templates.
 
 The sandbox, the extensions and the prefix of macros' names are dbt's, so a text is read as dbt
 reads it. https://docs.getdbt.com/reference/dbt-jinja-functions
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from types import BuiltinMethodType, FunctionType, MethodType
 from typing import Any, NoReturn
@@ -245,46 +244,6 @@ def _random(value: Any) -> NoReturn:
 
 def _is_list(value: Any) -> bool:
     return isinstance(value, list)
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """``kind``: ``data`` (SQL), ``comment``, ``variable`` (an expression), ``block`` (a statement);
-    ``text``: what is within its braces, or the SQL."""
-
-    kind: str
-    text: str
-
-
-@lru_cache(maxsize=8)  # each way of a model's text asks for them
-def parts(text: str) -> tuple[Part, ...]:
-    """The parts of a template. White space that a `-` strips is not there.
-
-    Raises:
-        TemplateSyntaxError: it is not a template.
-    """
-    found: list[Part] = []
-    inside: list[str] | None = None
-    kind = ""
-    for _, token, value in environment().lexer.tokeniter(text, None):
-        opening = _OPENINGS.get(token)
-        if opening and inside is None:
-            kind, inside = opening, []
-            if kind == "raw":
-                inside = None
-        elif inside is not None and token == f"{kind}_end":
-            found.append(Part(kind, "".join(inside).strip()))
-            inside = None
-        elif inside is not None:
-            inside.append(value)
-        elif token == "data":
-            found.append(Part("data", value))
-    if inside is not None:
-        raise TemplateSyntaxError("a tag is not closed", text.count("\n") + 1)
-    return tuple(found)
-
-
-_OPENINGS = {f"{kind}_begin": kind for kind in ("comment", "variable", "block", "raw")}
 
 
 @lru_cache(maxsize=4096)  # texts say `{{ ref('orders') }}` again and again
