@@ -391,6 +391,6 @@ def test_every_public_name_is_there(name: str) -> None:
 def test_an_import_of_dbt_starts_without_what_few_imports_need() -> None:
     loaded = loaded_by("import dagster_models.cli.import_dbt")
     assert not loaded & {"dagster", "duckdb", "pyarrow"}
-    rooms = ("compilation", "processes", "scheduling", "dbt.templates", "sql.lineage")
+    rooms = ("compilation", "processes", "scheduling", "dbt.templates", "sql.lineage.trace")
     few = tuple(f"dagster_models.{room}" for room in rooms)
     assert not [name for name in loaded if name.startswith(few)]
