@@ -37,8 +37,8 @@ def rare_collections(young: int = 0) -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-#: Whether a load has frozen the heap of this process.
-_frozen = False
+#: Whether a load has frozen the heap of this process, and whether a run has done so since.
+_frozen = _frozen_by_a_run = False
 
 
 @contextlib.contextmanager
@@ -50,7 +50,7 @@ def a_load(young: int = 0) -> Iterator[None]:
     A full collection of a project of 1,000 models takes 0.2 s. There are three until its run has
     begun, and the last ones of the interpreter, at its exit, take a second.
     """
-    global _frozen
+    global _frozen, _frozen_by_a_run
     if _frozen:
         gc.unfreeze()  # what an earlier load made may be garbage by now
     else:
@@ -58,7 +58,7 @@ def a_load(young: int = 0) -> Iterator[None]:
     with rare_collections(young):
         yield
         gc.freeze()  # with the usual thresholds, the collector would go through all of it at once
-    _frozen = True
+    _frozen, _frozen_by_a_run = True, False
 
 
 def _collect_for_the_last_time() -> None:
@@ -70,9 +70,20 @@ def _collect_for_the_last_time() -> None:
 
 @contextlib.contextmanager
 def frozen_heap() -> Iterator[None]:
-    """Let collections during the block pass over what is there when it begins."""
+    """Let collections during the block pass over what is there when it begins.
+
+    After a load they do so until the next one: Python can unfreeze the whole heap only, and the
+    collection at the exit of the process would go through all that was loaded. A second run after
+    the same load freezes nothing, so that the garbage of many runs does not pile up.
+    """
+    global _frozen_by_a_run
+    if _frozen_by_a_run:
+        yield
+        return
     gc.freeze()
+    _frozen_by_a_run = _frozen
     try:
         yield
     finally:
-        gc.unfreeze()
+        if not _frozen_by_a_run:
+            gc.unfreeze()

@@ -43,6 +43,7 @@ from dagster_models.scheduling.states import (
     Start,
     State,
 )
+from running import EXHAUSTIVE
 
 Graph: TypeAlias = dict[str, tuple[str, ...]]
 
@@ -581,4 +582,6 @@ class PlanMachine(RuleBasedStateMachine):
 
 
 TestPlanMachine = PlanMachine.TestCase
-TestPlanMachine.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestPlanMachine.settings = settings(
+    max_examples=300 if EXHAUSTIVE else 100, stateful_step_count=40, deadline=None
+)

@@ -28,6 +28,7 @@ from dagster_models.scheduling.states import (
     Start,
     State,
 )
+from running import EXHAUSTIVE
 
 
 def test_steps_that_end_at_one_moment_are_reported_after_the_next_were_started() -> None:
@@ -89,7 +90,7 @@ ANSWERS: dict[type[Instruction], Cause] = {
 }
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500 if EXHAUSTIVE else 150, deadline=None)
 @given(graph=graphs(), data=st.data(), slots=st.integers(1, 6), fail_fast=st.sampled_from(MODES))
 def test_together_is_one_after_the_other(
     graph: Graph, data: st.DataObject, slots: int, fail_fast: FailFast

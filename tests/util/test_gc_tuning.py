@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from dagster_models.util import gc_tuning
 from dagster_models.util.gc_tuning import a_load, frozen_heap
 
 
@@ -19,7 +20,10 @@ class Cycle:
 
 
 @pytest.fixture(autouse=True)
-def thawed() -> Iterator[None]:
+def thawed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As in a process that has loaded nothing, whatever the other tests did in this one."""
+    monkeypatch.setattr(gc_tuning, "_frozen", False)
+    monkeypatch.setattr(gc_tuning, "_frozen_by_a_run", False)
     yield
     gc.unfreeze()
 
@@ -64,6 +68,22 @@ def test_what_a_run_makes_is_collected_and_what_was_there_is_passed_over() -> No
         assert before() is not None
     gc.collect()
     assert before() is None
+
+
+def test_after_a_load_a_run_leaves_it_frozen_and_the_next_ones_freeze_nothing_more() -> None:
+    with a_load():
+        loaded = garbage()
+    with frozen_heap():
+        made = garbage()
+    gc.collect()
+    assert (loaded() is None, made() is None) == (False, True)
+    between = garbage()
+    with frozen_heap():
+        gc.collect()
+        assert between() is None
+    with a_load():
+        gc.collect()
+    assert loaded() is None
 
 
 def test_the_exit_of_a_process_that_has_loaded_collects_what_is_garbage_then_and_no_more() -> None:
