@@ -18,6 +18,7 @@ from sqlglot.tokenizer_core import TokenType
 
 from dagster_models.core.model import Reference
 from dagster_models.errors import SqlSyntaxError
+from dagster_models.sql.common_queries import tables_of
 from dagster_models.sql.fill_in import compile_sql, literal, quote
 from dagster_models.sql.kept_case import kept_case
 from dagster_models.sql.nodes import unlink
@@ -54,9 +55,25 @@ def parse_sql(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
         ValueError: sqlglot does not know the dialect.
     """
     source = TokenizedText(text, dialect)
-    parsed = parse_source(source, queries_only)
-    unlink(source.statements())
+    parsed = parse_common(source)
+    if parsed is None:
+        parsed = parse_source(source, queries_only)
+        unlink(source.statements())
     return parsed
+
+
+def parse_common(source: TokenizedText) -> ParsedSql | None:
+    """What ``parse_source`` would return, without a syntax tree; None if that takes one."""
+    tables = tables_of(source)
+    if tables is None:
+        return None
+    return ParsedSql(
+        references=tables,
+        qualifiers=(),
+        placeholders=tuple(source.placeholders()),
+        normalized=source.normalized(),
+        semicolons=source.trailing_semicolons(),
+    )
 
 
 def parse_source(source: TokenizedText, queries_only: bool = True) -> ParsedSql:

@@ -1,0 +1,223 @@
+"""Texts whose tables are found without a syntax tree: the same is found as with one."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+import sqlglot
+
+import paths
+from common_texts import CommonTexts
+from dagster_models.errors import SqlSyntaxError
+from dagster_models.sql.common_queries import FUNCTIONS, WORDS
+from dagster_models.sql.dialects.table import DIALECTS
+from dagster_models.sql.nodes import unlink
+from dagster_models.sql.parse import parse_common, parse_source
+from dagster_models.sql.parsed import ParsedSql
+from dagster_models.sql.tokens import TokenizedText
+from lineage_cases import CASES as LINEAGE
+from reference_cases import CASES as REFERENCES
+
+#: Ten that differ most.
+TEN = (
+    *("duckdb", "postgres", "snowflake", "bigquery", "spark"),
+    *("redshift", "clickhouse", "tsql", "mysql", "trino"),
+)
+
+
+def by_tree(text: str, dialect: str) -> ParsedSql | str:
+    """What the parser finds in a text, or its error."""
+    source = TokenizedText(text, dialect)
+    try:
+        found = parse_source(source)
+    except SqlSyntaxError as error:
+        return str(error)
+    unlink(source.statements())
+    return found
+
+
+def differences(text: str, *dialects: str) -> Iterator[tuple[str, str, object, object]]:
+    for dialect in dialects:
+        try:
+            found = parse_common(TokenizedText(text, dialect))
+        except SqlSyntaxError:  # it has no tokens, so the parser never sees it
+            continue
+        if found is not None and found != (other := by_tree(text, dialect)):
+            yield dialect, text, found, other
+
+
+COMMON = {
+    "select * from a": [("a",)],
+    "SELECT a.x, COUNT(*) AS n FROM raw.a LEFT JOIN b ON a.id = b.id GROUP BY 1": [
+        ("raw", "a"),
+        ("b",),
+    ],
+    "with a as (select * from a), b as (select * from a) select * from b join c using (id)": [
+        ("a",),
+        ("c",),
+    ],
+    "select case when x in (select y from b) then 1 else (select max(z) from c) end from a -- d": [
+        ("b",),
+        ("c",),
+        ("a",),
+    ],
+    "select sum(x) over (partition by y order by z desc) + 1 s from (select * from a) as t": [
+        ("a",),
+    ],
+    'select x::int, cast(y as decimal(10, 2)), "Z" from "Db"."a" where not exists (select 1 from b)'
+    " union all select 1, 2, date '2024-01-01' from c;": [("db", "a"), ("b",), ("c",)],
+    "select * from information_schema.tables": [],
+}
+
+
+@pytest.mark.parametrize("text", COMMON)
+def test_a_common_text_takes_no_tree(text: str) -> None:
+    found = parse_common(TokenizedText(text, "duckdb"))
+    assert found is not None
+    assert [reference.parts for reference in found.references] == COMMON[text]
+    assert found == by_tree(text, "duckdb")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("select", "select from a", "select * from a where", "select 1 +", "delete from a"),
+        *("select 1; select 2", "select f(x) from a", "select x from f(y)", "select x from a, b"),
+        *(
+            "select (x from a",
+            "select x) from a",
+            "select case when x end",
+            "select count() from a",
+        ),
+        *(
+            "select nullif(x) from a",
+            "select $x from a",
+            "from a",
+            "table a",
+            "select a.b.c from a",
+        ),
+        "select * from a.t join b.t on true",  # a column may need the schema
+        "select extract(year from x) from a",
+        "select Total from a",  # its case is contents
+        "select if x from a",
+        "select trim(x or y) from a",
+        "with recursive a as (select 1) select * from a",
+    ],
+)
+def test_any_other_text_is_for_the_parser(text: str) -> None:
+    assert parse_common(TokenizedText(text, "duckdb")) is None
+
+
+@pytest.mark.parametrize(
+    ("dialect", "text"),
+    [
+        ("clickhouse", "with a as (select * from b), b as (select 1) select * from a"),
+        ("snowflake", "with a as (select * from a) select * from a"),
+        ("bigquery", "select * from t join t.items using (id)"),
+        ("bigquery", "select * from `a.b`"),
+        ("duckdb", "select * from a.t join b as t using (id)"),
+        ("duckdb", "select * from a.t join (select 1 as id) t using (id)"),
+        ("postgres", "select 1_000 from t"),  # the parser gets one number
+    ],
+)
+def test_a_name_that_only_the_tree_explains_is_for_the_parser(dialect: str, text: str) -> None:
+    assert parse_common(TokenizedText(text, dialect)) is None
+
+
+def texts_of_tests() -> Iterator[str]:
+    for path in sorted(paths.REPOSITORY.glob("[a-z]*/**/*.sql")):
+        yield path.read_text(encoding="utf-8", errors="replace")
+    yield from (case.text for case in REFERENCES)
+    yield from (case.sql for case in LINEAGE.values())
+    for path in sorted(paths.TESTS.rglob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            text = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(text, str) and re.search(r"\b(select|from)\b", text, re.IGNORECASE):
+                yield text
+
+
+def test_the_cases_of_other_tests_are_read_as_with_a_tree() -> None:
+    cases = {case.text: case.dialect for case in REFERENCES[::2]}
+    assert [*(it for text, dialect in cases.items() for it in differences(text, dialect))] == []
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("dialect", TEN)
+def test_every_text_of_the_tests_is_read_as_with_a_tree(dialect: str) -> None:
+    texts = dict.fromkeys(texts_of_tests())
+    assert len(texts) > 3000
+    assert [*(it for text in texts for it in differences(text, dialect))] == []
+
+
+@pytest.mark.parametrize("count", [20, pytest.param(1000, marks=pytest.mark.nightly)])
+def test_random_texts_are_read_as_with_a_tree(count: int) -> None:
+    random, common = Random(1), 0
+    for text in CommonTexts(random).texts(count):
+        assert [*differences(text, *random.sample(TEN, 2))] == []
+        common += parse_common(TokenizedText(text, "duckdb")) is not None
+    assert count // 4 < common < count
+
+
+@pytest.mark.parametrize("dialect", ["duckdb", "snowflake"])
+def test_every_dialect_has_the_functions(dialect: str) -> None:
+    """A call of an unknown one is a reference, to what the project may define."""
+    given = {"0": "", "2": "x, y", "7": "x, y", "8": "x as int"}
+    for kind, names in FUNCTIONS.items():
+        calls = (f"{name}({given.get(kind, 'x')})" for name in names)
+        text = f"select {', '.join(calls)} from a"
+        assert parse_common(TokenizedText(text, dialect)) is not None
+        assert [*differences(text, dialect)] == []
+
+
+#: A name in each place where the grammar has one.
+PLACES = """
+with W as (select 1 as a)
+select distinct W, W.W, t.W, W.*, a as W, b W, (W), case W when W then W else W end W,
+  - W, W + W - W * W / W, W || W || 'a' W, W is null, W is not true, W in (W, 1), W not like W,
+  W in (select W from W), W between W and W, not W, cast(W as int), W::int W, exists (select W),
+  sum(W) over (partition by W, W order by W desc, W) W, count(distinct W), coalesce(W, 1),
+  W or W and W = W, W < W, row_number() over (order by W) as W, 1 W, 'a' W, null W, 1 = W,
+  (select max(W) W from u W) W, interval '1 day' W, current_timestamp W, interval 1 W
+from t W join u as W on W = W.a left join x.y W on W.a = W left outer join W on W
+  inner join (select W from (select W) W) as W using (W) cross join W cross join x.y
+where W and W.a > W group by W, W.a having W > W
+union all select W from W where W
+union distinct select W W from (select W W from a.W order by W) W order by W desc, W.a, W limit 1
+"""
+
+
+def words_of_the_parser() -> list[str]:
+    """All words in the constants of sqlglot's sources."""
+    folder, found = Path(sqlglot.__file__).parent, set[str]()
+    paths = [folder / "parser.py", folder / "tokens.py"]
+    for path in [*paths, *(folder / "parsers").glob("*.py"), *(folder / "dialects").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.update(re.findall(r"[a-z_]\w*", node.value.lower()[:60]))
+    return sorted(found)
+
+
+def test_a_name_is_a_name_in_every_place() -> None:
+    text = re.sub(r"\bW\b", "foo", PLACES)
+    assert parse_common(TokenizedText(text, "duckdb")) is not None
+    assert [*differences(text, *TEN[:4])] == []
+
+
+@pytest.mark.parametrize("word", sorted(WORDS))
+def test_words_that_the_parser_knows_are_for_the_parser(word: str) -> None:
+    assert parse_common(TokenizedText(f"select {word} from a", "duckdb")) is None
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_all_other_words_are_names_to_the_parser(dialect: str) -> None:
+    words = words_of_the_parser()
+    texts = [re.sub(r"\bW\b", word, PLACES) for word in words]
+    common = [text for text in texts if parse_common(TokenizedText(text, dialect)) is not None]
+    assert len(common) > 1000
+    assert [*(it for text in common for it in differences(text, dialect))] == []
