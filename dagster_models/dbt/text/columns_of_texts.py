@@ -33,12 +33,13 @@ class ColumnsOfTexts:
         self._found: dict[str, tuple[str, ...] | None] = {}
         self._nodes = {
             (*it.relation.folded, (it.relation.database or "").lower()): it
-            for it in manifest.nodes.values()
+            for it in (manifest.nodes.values() if manifest.adapter_type in _ADAPTERS else ())
             if it.has_relation
         }
 
     def node_at(self, database: str | None, schema: str | None, name: str | None) -> DbtNode | None:
-        """The model or seed whose relation has these names. A source may have them, too."""
+        """The model or seed whose relation has these names, where its columns may be known. A
+        source may have them, too."""
         return self._nodes.get(
             ((schema or "").lower(), (name or "").lower(), (database or "").lower())
         )
@@ -47,8 +48,7 @@ class ColumnsOfTexts:
         """The columns in their order; None if only the warehouse knows them all."""
         if node.unique_id not in self._found:
             self._found[node.unique_id] = None  # for a text that asks for itself
-            if self._manifest.adapter_type in _ADAPTERS:
-                self._found[node.unique_id] = self._looked_up(node)
+            self._found[node.unique_id] = self._looked_up(node)
         return self._found[node.unique_id]
 
     def _looked_up(self, node: DbtNode) -> tuple[str, ...] | None:
