@@ -157,13 +157,14 @@ TYPES = {
 
 
 def test_the_columns_of_a_stage_are_what_the_server_says_of_it(
-    session: spark.SparkSession,
+    session: spark.SparkSession, way: str
 ) -> None:
     columns = [f"{sql} as `{name}`" for name, sql in TYPES.items()]
-    columns += [f"array({sql}) as `{name} list`" for name, sql in TYPES.items()]
-    columns += [f"map('k', {sql}) as `{name} map`" for name, sql in TYPES.items()]
+    columns += [f"array({sql}) as `{name}_list`" for name, sql in TYPES.items()]
+    columns += [f"map('k', {sql}) as `{name}_map`" for name, sql in TYPES.items()]
+    deep = "ab" if way == "apache" else "a b"  # Delta there refuses the name
     fields = ", ".join(f"'{name}', {sql}" for name, sql in TYPES.items())
-    columns += [f"named_struct({fields}) as together", "array(named_struct('a b', 1)) as deep"]
+    columns += [f"named_struct({fields}) as together", f"array(named_struct('{deep}', 1)) as deep"]
     staged = session.build(sql_task("s.t", f"select {', '.join(columns)}"))
     asked = session.server.columns(f"select * from {session.name_of(staged)}")
     assert session.columns(T) == tuple(asked)
