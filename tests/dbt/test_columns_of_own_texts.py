@@ -87,12 +87,15 @@ def test_what_asks_is_incremental_is_asked_once_more(tmp_path: Path) -> None:
         model("mid", "select * from {{ ref('asks') }}"),
         model("mid", "select {{ star(this) }}"),
         model("mid", "select 1 as id from {{ nope }}"),
+        model(
+            "mid", "select 1 as id", **{"post-hook": [{"sql": "Alter table {{ this }} add n int"}]}
+        ),
         step("mid", kind="seed", original_file_path="seeds/none.csv"),
         step("mid", kind="snapshot", raw_code="select 1 as id"),
     ],
     ids=[
         *("incremental", "contract", "outside", "unnamed", "a circle"),
-        *("itself", "wrong", "no file", "snapshot"),
+        *("itself", "wrong", "hook", "no file", "snapshot"),
     ],
 )
 def test_what_no_text_says_in_full_needs_the_warehouse(tmp_path: Path, mid: Any) -> None:

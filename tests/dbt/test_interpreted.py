@@ -50,6 +50,7 @@ READ = (
     "{{ of.items is callable }}{{ of['items'] }}{{ of.day.hour }}{{ names[0] }}{{ names[5] }}",
     "{{ shown(1, 'x', key=[1, {'a': of.n}]) }}{{ text.upper() }}{{ text.lower().title() }}",
     "{{ text | upper }}{{ names | sort | join(', ') }}{{ unknown | default('d', true) }}",
+    "{{ names ~ names.append('c') }}",
     "{{ text ~ of.n ~ none }}{{ 'n' in of }}{{ 'x' not in of }}{{ of.n >= 3 and later }}",
     "{{ 'yes' if later else 'no' }}{{ not later or text }}{{ text is string }}{{ of.n is odd }}",
     "{% if later %}a{% endif %}{% if not later %}b{% else %}c{% endif %}",
@@ -74,6 +75,12 @@ LEFT = (
     "{% call shown() %}x{% endcall %}",
     "{% filter upper %}x{% endfilter %}",
     "{{ self }}",
+    "{{ shown(a=1, a=2) }}",  # Python refuses it
+    f"{{{{ {'1' * 5000} }}}}",
+    f"{{% if {'1' * 5000} %}}{{% endif %}}",
+    f"{{% set x = {'[' * 300}{']' * 300} %}}",
+    f"{{{{ {'(' * 300}1{')' * 300} }}}}",
+    f"{'{% if x %}' * 500}{'{% endif %}' * 500}",
 )
 WRONG = (
     "{% if later %}a",

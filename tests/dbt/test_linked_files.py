@@ -72,6 +72,28 @@ def test_a_link_leads_to_a_file_of_dbts(
         assert links_to_files(manifest, into) == {}
 
 
+@pytest.mark.parametrize(
+    ("written", "links", "led"),
+    [
+        ("read_csv(['data/x.csv', './top.csv'], nullstr='none')", {"data", "top.csv"}, True),
+        ("read_csv( [ 'data/x.csv','none/y.csv' ])", {"data"}, False),
+    ],
+)
+def test_links_lead_to_each_path_of_a_list(
+    shop: Path, written: str, links: set[str], led: bool
+) -> None:
+    manifest = manifest_of(shop, sources={"source.shop.raw.x": source(written)})
+    into = shop.with_name("our s")
+    assert links_to_files(manifest, into).keys() == links
+    assert is_led_to(manifest.sources["source.shop.raw.x"], manifest, into) == led
+
+
+def test_a_project_that_is_written_beside_dbts_own_files_has_them(shop: Path) -> None:
+    manifest = manifest_of(shop, sources={"source.shop.raw.x": source("'data/x.csv'")})
+    assert links_to_files(manifest, shop) == {}
+    assert is_led_to(manifest.sources["source.shop.raw.x"], manifest, shop)
+
+
 def test_an_import_makes_the_link_and_names_what_it_cannot_lead_to(
     shop: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

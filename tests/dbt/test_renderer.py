@@ -112,6 +112,8 @@ def test_a_relation_is_dbts_own_where_it_is_no_table(tmp_path: Path) -> None:
         ("{{ target.region }}", NotImportable, r"target\.region is not known"),
         ("{{ exceptions.raise_compiler_error('no') }}", NotImportable, "an error of its own: no"),
         ("{{ endless() }}", NotImportable, "call each other without an end"),
+        (f"{{{{ {'(' * 300}1{')' * 300} }}}}", NotImportable, "nested too deeply"),
+        (f"{{% set x = {'1' * 5000} %}}", NotImportable, "5000 digits"),
         ("{% if %}", NotImportable, "Jinja: Expected an expression"),
         ("{{ ().__class__.__mro__ }}", NotImportable, "unsafe"),
     ],

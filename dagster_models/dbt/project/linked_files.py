@@ -15,6 +15,8 @@ from pathlib import Path, PurePosixPath
 from dagster_models.dbt.project.manifest import DbtSource, Manifest
 
 _LITERAL = re.compile(r"'((?:[^']|'')+)'")
+#: The first argument of a function: a path, or a list of them.
+_ARGUMENT = re.compile(rf"\(\s*(?:\[(?:\s*{_LITERAL.pattern}\s*,?)+|{_LITERAL.pattern})")
 _PATTERN = frozenset("*?[{")
 #: Folders in which the files of a project of ours are looked for, and what a run writes.
 _OURS = frozenset(
@@ -27,6 +29,8 @@ _OURS = frozenset(
 
 def links_to_files(manifest: Manifest, into: Path) -> dict[str, str]:
     """Name in our folder -> what the link there holds, for each source whose file is led to."""
+    if into == manifest.root:  # where the files are
+        return {}
     return {
         name: os.path.relpath(manifest.root / name, into)
         for source in manifest.sources.values()
@@ -56,8 +60,8 @@ def _names(source: DbtSource, root: Path) -> Iterator[str]:
 
 def _relative_paths(source: DbtSource) -> Iterator[str]:
     written = source.relation.written or ""
-    literals = _LITERAL.findall(written)
-    for path in literals[:1] if "(" in written else literals:  # the first argument of a function
+    argument = _ARGUMENT.search(written)
+    for path in _LITERAL.findall(argument[0] if argument else written):
         if not path.startswith(("/", "~")) and "://" not in path:
             yield path
 

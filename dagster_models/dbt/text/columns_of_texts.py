@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from dagster_models.errors import SqlSyntaxError
 _ADAPTERS = frozenset({"duckdb", "postgres"})
 #: Kinds whose columns are those of their text. A table that builds add to may have older ones.
 _OF_TEXT = frozenset({"table", "view", "ephemeral"})
+_HOOKS = ("post-hook", "post_hook")
+#: What such a hook has that may add a column.
+_ALTERS = re.compile(r"\balter\b", re.IGNORECASE)
 
 
 class ColumnsOfTexts:
@@ -52,6 +56,8 @@ class ColumnsOfTexts:
         return self._found[node.unique_id]
 
     def _looked_up(self, node: DbtNode) -> tuple[str, ...] | None:
+        if any(_ALTERS.search(str(node.config.get(word) or "")) for word in _HOOKS):
+            return None
         names = _header(node, self._manifest) if node.kind == "seed" else self._traced(node)
         if names is None or len({it.lower() for it in names}) < len(names):
             return None  # the warehouse renames one of two that are alike

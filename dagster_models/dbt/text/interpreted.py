@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias, cast
 
-from jinja2 import TemplateSyntaxError, nodes
+from jinja2 import nodes
 from jinja2.runtime import Context, new_context
 
 from dagster_models.dbt.text.parts import Part, parts
-from dagster_models.dbt.text.template import environment, expression
+from dagster_models.dbt.text.template import NOT_READ, environment, expression
 
 Value: TypeAlias = Callable[[Context], Any]
 """Evaluates an expression."""
@@ -40,7 +40,7 @@ def interpreted(text: str) -> Callable[[Mapping[str, Any]], str] | None:
         statements, end = _block([*parts(text)], 0)
         if end is not None:
             return None
-    except (_LeftToJinja, TemplateSyntaxError):  # of an error, Jinja's own compiler says what it is
+    except (_LeftToJinja, *NOT_READ):  # of an error, Jinja's own compiler says what it is
         return None
 
     def render(given: Mapping[str, Any]) -> str:
@@ -193,7 +193,10 @@ def _item(node: Any) -> Value:
 def _arguments(node: Any) -> tuple[list[Value], dict[str, Value]]:
     if node.dyn_args is not None or node.dyn_kwargs is not None:
         raise _LeftToJinja
-    return [_value(it) for it in node.args], {it.key: _value(it.value) for it in node.kwargs}
+    named = {it.key: _value(it.value) for it in node.kwargs}
+    if len(named) < len(node.kwargs):  # which Python refuses
+        raise _LeftToJinja
+    return [_value(it) for it in node.args], named
 
 
 def _call(node: Any) -> Value:
@@ -266,7 +269,7 @@ def _choice(node: Any) -> Value:
 
 def _concat(node: Any) -> Value:
     values = [_value(it) for it in node.nodes]
-    return lambda context: "".join([str(it(context)) for it in values])
+    return lambda context: "".join(map(str, [it(context) for it in values]))
 
 
 def _binary(operation: Callable[[Any, Any], Any]) -> Callable[[Any], Value]:

@@ -265,7 +265,8 @@ class Renderer:
         except TemplateError as error:
             raise NotImportable(f"Jinja: {error}") from None
         except RecursionError:
-            raise NotImportable("its macros call each other without an end") from None
+            what = "it is nested too deeply, or its macros call each other without an end"
+            raise NotImportable(what) from None
         except Exception as error:  # the code is anybody's
             raise NotImportable(f"{type(error).__name__} in Jinja: {error}") from None
 

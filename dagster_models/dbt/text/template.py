@@ -23,6 +23,9 @@ from dagster_models.dbt.text.errors import NotImportable
 from dagster_models.dbt.text.graph import ChosenEntries, entries_of
 from dagster_models.dbt.text.variables import VarFunction
 
+#: What Jinja's parser raises for what is no template, is nested too deeply, or has a number of more
+#: digits than Python reads.
+NOT_READ = (TemplateSyntaxError, RecursionError, ValueError)
 #: Before the name of each macro in its module: Jinja does not export names with an underscore.
 MACRO = "dbt_macro__"
 
@@ -251,7 +254,7 @@ def expression(text: str) -> nodes.Expr | None:
     """The expression that stands in `{{ }}`; None for more than one, or none."""
     try:
         body = environment().parse("{{ " + text + " }}").body  # `{{-1}}` is 1
-    except TemplateSyntaxError:
+    except NOT_READ:
         return None
     if len(body) != 1 or not isinstance(body[0], nodes.Output) or len(body[0].nodes) != 1:
         return None
