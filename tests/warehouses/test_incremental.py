@@ -651,6 +651,22 @@ def test_a_table_that_reads_itself(system: System, session: WarehouseSession, bu
     assert [tuple(map(float, row)) for row in rows(session)] == [(1, 10), (2, 15), (3, 22)]
 
 
+def test_a_build_in_full_of_what_reads_itself_takes_all_rows(
+    system: System, session: WarehouseSession, build: Build
+) -> None:
+    """As any other first build: the conditions of a merge are for later ones."""
+    columns = tuple((name, system.type_of(type_)) for name, type_ in (("k", "INT"), ("v", "INT")))
+    how = Incremental("merge", ("k",), columns=columns, merge_insert_condition="n.v > 1")
+    query = "select 1 as k, 1 as v where (select count(*) from s.t) = 0"
+    for full in (False, True):
+        changes = build(query, replace(how, full_refresh=full)).changes
+        assert changes == Changes("whole", None, 1, 0, 0)
+        assert rows(session) == [(1, 1)]
+    wrong = replace(how, full_refresh=True, merge_insert_condition="n.nope > 1")
+    assert "nope" in str(build(query, wrong).error)
+    assert rows(session) == [(1, 1)]
+
+
 # Python ------------------------------------------------------------------------------------------
 
 

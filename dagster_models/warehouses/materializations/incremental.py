@@ -106,7 +106,11 @@ def _built(
         updates = [] if deletes else [column for column in columns if column not in keys]
         session.refuse_effects(relation, deletes=deletes, updates=updates)
     given = tuple(columns), tuple(keys), how.incremental_predicates
-    write = leave_out(session, Write(relation, session.staging, staged, *given), how)
+    write = Write(relation, session.staging, staged, *given)
+    if whole:  # of a query that reads its own table, which is empty: all of its rows are taken
+        refuse_misunderstood(session, session.staging, how)
+    else:
+        write = leave_out(session, write, how)
     if kept := kept_columns(session, how, columns, keys):
         keep(session, write, kept)
     changes = _WRITE[how.strategy](session, write)
