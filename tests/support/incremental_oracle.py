@@ -117,6 +117,14 @@ def check_conditions_of_a_merge(
     assert built(alone, (1, "B", 0), (7, "drop", 7)) == Changes("delta", None, 1, 0, 0)
     table = [(1, "A", 1), (2, "b", 5), (3, "drop", None), (4, "d", 1), (7, "drop", 7)]
     assert rows_of(session) == table
+    asks = "NOT n.beside"  # a column that the table does not take over
+    alone = Incremental("merge", ("k",), on_schema_change="ignore", merge_insert_condition=asks)
+    beside = (
+        f"select *, k = 8 as beside from ({query_of(text_type, (8, 'e', 1), (9, 'f', 1))}) as x"
+    )
+    assert build(beside, alone).changes == Changes("delta", None, 1, 0, 0)
+    table.append((9, "f", 1))
+    assert rows_of(session) == table
     wrong = Incremental("merge", ("k",), full_refresh=True, merge_update_condition="t.nope > 1")
     error = build(query_of(text_type, *old), wrong).error
     assert error is not None

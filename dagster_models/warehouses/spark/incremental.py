@@ -109,12 +109,14 @@ def _shape(
 ) -> str:
     """A query of the new rows as they will be in the table. A merge keeps the values of columns
     that they lack, and leaves out what does not meet its conditions."""
-    inner, conditions = fitted.rows(quoted(new)), conditions_of(how)
+    conditions = conditions_of(how)
     if not missing and not conditions:
-        return inner
-    listed = [f"n.{quote(name)}" for name in fitted.values]
+        return fitted.rows(quoted(new))
+    # A condition may ask for a column of the new rows that the table does not have.
+    listed = [f"{value} AS {quote(name)}" for name, value in fitted.values.items()]
     listed += [f"t.{quote(name)}" for name in missing]
-    joined = f"({inner}) AS n LEFT JOIN {quoted(relation)} AS t ON {same_key(keys)}"
+    same = " AND ".join(f"t.{quote(key)} = {fitted.values[key]}" for key in keys)
+    joined = f"{quoted(new)} AS n LEFT JOIN {quoted(relation)} AS t ON {same}"
     where = f" WHERE NOT ({is_left_out(how, quote(keys[0]))})" if conditions else ""
     return f"SELECT {', '.join(listed)} FROM {joined}{where}"
 
