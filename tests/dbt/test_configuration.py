@@ -114,6 +114,13 @@ def test_what_makes_another_merge_is_refused(tmp_path: Path, key: str, given: An
     ]
 
 
+def test_a_column_alone_is_a_condition(tmp_path: Path) -> None:
+    merge = {**INCREMENTAL, "unique_key": "id", "incremental_strategy": "merge"}
+    found = header(tmp_path, config={**merge, "merge_insert_condition": "is_active"})
+    assert not found.refused
+    assert found.values["merge_insert_condition"] == "is_active"
+
+
 @pytest.mark.parametrize(
     ("key", "given"),
     [

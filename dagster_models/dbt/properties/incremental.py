@@ -185,7 +185,7 @@ def _conditions(header: ImportedHeader, given: Mapping[str, Any], dialect: str) 
             continue
         why = f"{text!r} is no text"
         if isinstance(text, str):
-            why = _wrong_predicate([text], dialect, _CONDITIONS[name])
+            why = _wrong_condition(text, dialect, _CONDITIONS[name])
         if why:
             header.refused.append(f"`{name}: {text}`: {why}")
         else:
@@ -197,10 +197,17 @@ def _wrong_predicate(predicates: Sequence[str], dialect: str, rows: PredicateRow
     for it in predicates:
         if it.isidentifier():
             return f"`{it}` is a name that a macro of the project may read, and no condition"
-        try:
-            predicate_of_rows(it, dialect, rows)
-        except SqlSyntaxError as error:
-            return error.what
+        if why := _wrong_condition(it, dialect, rows):
+            return why
+    return ""
+
+
+def _wrong_condition(text: str, dialect: str, rows: PredicateRows) -> str:
+    """Why it is no condition on these rows; "" if it is."""
+    try:
+        predicate_of_rows(text, dialect, rows)
+    except SqlSyntaxError as error:
+        return error.what
     return ""
 
 
