@@ -77,6 +77,23 @@ def test_what_asks_is_incremental_is_asked_once_more(tmp_path: Path) -> None:
     assert later in of_asks(done)[1].replace("\n", "")
 
 
+@pytest.mark.parametrize("kind", ["view", "incremental"])
+def test_what_a_text_appends_to_is_as_before_when_it_is_rendered_once_more(
+    tmp_path: Path, kind: str
+) -> None:
+    """The lists of `var()` and `config.get()`."""
+    appends = "{% do var('k').append('x') %}{% do config.get('k').append('y') %}"
+    shown = "{{ var('k') | join }}{{ config.get('k') | join }}{{ is_incremental() }}"
+    text = f"{appends}select {{{{ star(ref('mid')) }}}}, '{shown}' as at from {{{{ ref('mid') }}}}"
+    asks = step("asks", raw_code=text, config={"materialized": kind, "k": ["b"]})
+    project = "name: shop\nvars: {k: [a]}"
+    mid = model("mid", "select 1 as id")
+    manifest = manifest_of(tmp_path, mid, asks, macros=MACROS, project=project)
+    found = of_asks(import_project(manifest, ImportOptions()))[1]
+    assert "'axbyFalse'" in found
+    assert ("'axbyTrue'" in found) == (kind == "incremental")
+
+
 @pytest.mark.parametrize(
     "mid",
     [

@@ -23,6 +23,7 @@ from dagster_models.dbt.project.manifest import DbtNode
 from dagster_models.dbt.text.errors import NeedsWarehouse, NotImportable
 from dagster_models.dbt.text.macros import Macros, Return
 from dagster_models.dbt.text.relations import ColumnObject, NamedColumn, RelationObject
+from dagster_models.dbt.text.variables import own_copy
 
 #: How the names begin of environment variables that dbt lets no text have.
 SECRET = "DBT_ENV_SECRET"
@@ -105,10 +106,16 @@ class RelationMaker:
 
 
 class ConfigObject:
-    """``config``: calls of it do nothing, as the manifest has their result."""
+    """``config``: calls of it do nothing, as the manifest has their result. What a text changes in
+    a value is for this text alone."""
 
     def __init__(self, node: DbtNode) -> None:
         self._config = node.config
+        self._given = dict[str, Any]()
+
+    def forget(self) -> None:
+        """Give the text, which is rendered once more, the values as they were."""
+        self._given.clear()
 
     def __call__(self, *_: Any, **__: Any) -> str:
         return ""
@@ -117,15 +124,20 @@ class ConfigObject:
         return ""
 
     def get(self, name: str, default: Any = None, validator: Any = None) -> Any:
-        return self._config.get(name, default)
+        return self._value(name) if name in self._config else default
 
     def require(self, name: str, validator: Any = None) -> Any:
         if name not in self._config:
             raise NotImportable(f"config.require({name!r}): it is not set")
-        return self._config[name]
+        return self._value(name)
 
     def meta_get(self, name: str, default: Any = None, validator: Any = None) -> Any:
-        return (self._config.get("meta") or {}).get(name, default)
+        return (self.get("meta") or {}).get(name, default)
+
+    def _value(self, name: str) -> Any:
+        if name not in self._given:
+            self._given[name] = own_copy(self._config[name])
+        return self._given[name]
 
     def persist_relation_docs(self) -> bool:
         return bool((self._config.get("persist_docs") or {}).get("relation"))

@@ -251,6 +251,9 @@ class Renderer:
                 self._looked_up.add(columns.of)
                 self._known.of(self.manifest.nodes[columns.of])
                 self._last, self._asked = last, asked
+                for own in (context["builtins"]["config"], context["var"]):
+                    if isinstance(own, (ConfigObject, VarFunction)):  # and no macro of the project
+                        own.forget()
                 self._begin(context)
 
     def _guarded(self, work: Callable[[], T]) -> T | str:

@@ -48,6 +48,10 @@ class VarFunction:
             raise NotImportable(f"var({name!r}) has no value: give it with --vars")
         return default
 
+    def forget(self) -> None:
+        """Give the text, which is rendered once more, the values as they were."""
+        self._given.clear()
+
     def has_var(self, name: str) -> bool:
         return any(name in scope for scope in self._scopes)
 
