@@ -69,8 +69,7 @@ def _built(
     is_new = found != "table"
     whole = is_whole(how, is_new)
     if (whole or is_new) and how.columns:  # the query reads the table
-        session.replace_table(relation, Query(_empty(how.columns)))
-        refuse_misfit(session, relation, how.since)
+        _make_empty(session, relation, how)
         is_new = False
     if isinstance(content, Query) and (whole or found != "table") and content.full:
         content = Query(content.full)
@@ -107,10 +106,7 @@ def _built(
         session.refuse_effects(relation, deletes=deletes, updates=updates)
     given = tuple(columns), tuple(keys), how.incremental_predicates
     write = Write(relation, session.staging, staged, *given)
-    if whole:  # of a query that reads its own table, which is empty: all of its rows are taken
-        refuse_misunderstood(session, session.staging, how)
-    else:
-        write = leave_out(session, write, how)
+    write = write if whole else leave_out(session, write, how)  # a whole one takes all rows
     if kept := kept_columns(session, how, columns, keys):
         keep(session, write, kept)
     changes = _WRITE[how.strategy](session, write)
@@ -140,10 +136,12 @@ def is_whole(how: Incremental, is_new: bool) -> bool:
     return how.full_refresh or is_new
 
 
-def _empty(columns: Sequence[tuple[str, str]]) -> str:
-    """A query of these columns without a row."""
-    listed = ", ".join(f"CAST(NULL AS {type_}) AS {quote(name)}" for name, type_ in columns)
-    return f"SELECT {listed} WHERE 1 = 0"
+def _make_empty(session: Hooks, relation: Relation, how: Incremental) -> None:
+    """Make the table, without a row, of a query that reads it."""
+    listed = ", ".join(f"CAST(NULL AS {type_}) AS {quote(name)}" for name, type_ in how.columns)
+    session.replace_table(relation, Query(f"SELECT {listed} WHERE 1 = 0"))
+    refuse_misfit(session, relation, how.since)
+    refuse_misunderstood(session, relation, how)
 
 
 def last_of_table(
