@@ -27,14 +27,16 @@ from dagster_models.sql.tokens import TokenizedText
 
 # --- the letters -------------------------------------------------------------------------------
 
-_NAME, _QUOTED, _OTHER = "v", "V", "?"
+_NAME, _QUOTED, _MOMENT, _OTHER = "v", "V", "m", "?"
+#: What may name a column as it is written. In some dialects, CURRENT_DATE is one to the parser.
+_NAMES = frozenset({_NAME, _MOMENT})
 _KINDS: Mapping[str, tuple[TokenType, ...]] = {
     _NAME: (TokenType.VAR,),
     _QUOTED: (TokenType.IDENTIFIER,),
     "n": (TokenType.NUMBER,),
     "s": (TokenType.STRING,),
     "l": (TokenType.NULL, TokenType.TRUE, TokenType.FALSE),
-    "m": (TokenType.CURRENT_DATE, TokenType.CURRENT_TIMESTAMP),
+    _MOMENT: (TokenType.CURRENT_DATE, TokenType.CURRENT_TIMESTAMP),
     "i": (TokenType.INTERVAL,),
     "T": (
         *(TokenType.INT, TokenType.BIGINT, TokenType.SMALLINT, TokenType.BOOLEAN),
@@ -144,7 +146,7 @@ _STEPS = tuple(
 _CASE = re.compile(r"c([^cE]*)E")
 _CASE_PARTS = re.compile(f"{_VALUE}?(?:h{_VALUE}t{_VALUE})+(?:e{_VALUE})?")
 _ORDER = f"O{_VALUE}d?(?:,{_VALUE}d?)*"
-_ITEM = rf"(?:\*|v\.\*|{_VALUE}(?:a?v)?)"
+_ITEM = rf"(?:(?:v\.)?\*(?!U)|{_VALUE}(?:a?v)?)"  # `* except` is more than a star
 _SOURCE = r"(?:v|y|y\.v|q)(?:a?v)?"
 _JOIN = f"(?:XJ{_SOURCE}|(?:LR?|I)?J{_SOURCE}(?:N{_VALUE}|uz))"
 _SELECT = (
@@ -175,6 +177,7 @@ _PARENTHESES = {
 }
 _INNERMOST = re.compile(r"([0-8oMuv])?\(([^()]*)\)")
 _SIZED_TYPE = re.compile(r"C\(n(?:,n)?\)")
+_INTERVAL = re.compile(f"i[ns]([{_NAME}{_QUOTED}])")
 _CALLED = re.compile(r"v(?=\()")
 #: What is nested deeper is for the parser, which has a limit of its own.
 _MOST_NESTED = 40
@@ -211,7 +214,11 @@ def _letters(source: TokenizedText) -> str | None:
         for at in called:
             changed[at] = _LETTER_OF_CALL.get(tokens[at].text.lower(), _OTHER)
         letters = "".join(changed)
-    names = {token.text for token, letter in zip(tokens, letters, strict=True) if letter == _NAME}
+    for interval in _INTERVAL.finditer(letters):
+        # sqlglot takes `interval '1 day' day` for a mistake, and so it is, except as an alias.
+        if interval[1] == _QUOTED or not tokens[interval.start() + 1].text.isdigit():
+            return None
+    names = {token.text for token, letter in zip(tokens, letters, strict=True) if letter in _NAMES}
     # The case of a name may be contents: kept_case.py looks into the tree for that.
     if not WORDS.isdisjoint(names) or any(name != name.lower() for name in names):
         return None
@@ -244,11 +251,10 @@ def _become(before: str, inside: str) -> str:
 
 def _values(letters: str) -> str:
     """The letters, none of which are parentheses, with one for each value."""
-    while "c" in letters:
-        replaced = _CASE.sub(_case, letters)
-        if replaced == letters:
-            return _OTHER
-        letters = replaced
+    for _ in range(_MOST_NESTED):
+        if "c" not in letters or _OTHER in letters:
+            break
+        letters = _CASE.sub(_case, letters)
     letters = letters.replace("v.v", "y")
     for step, becomes in _STEPS:
         letters = step.sub(becomes, letters)
@@ -286,7 +292,9 @@ class _TableReading:
         self.bare: set[str] = set()  #: names without a schema that are no CTE so far
         self.called: set[str] = set()  #: what FROM items are called
         self.schemas: set[str] = set()  #: the first parts of names with several
-        self.dotted = False  #: whether a part has a dot in it, which may separate two
+        #: Whether a part has a dot in it, which may separate two, or begins as T-SQL's temporary
+        #: tables do.
+        self.odd = False
 
     def go_on(self, place: re.Match[str]) -> None:
         letter = place[0][0]
@@ -298,7 +306,7 @@ class _TableReading:
         elif letter == ")":
             self.around.pop()
             if len(self.around) == 1:
-                self.visible.update(self.ctes)
+                self.visible.update(self.ctes[-1:])
             if place["given"]:
                 self.give(self.local(place.start("given")))
         else:
@@ -311,7 +319,7 @@ class _TableReading:
         is its alias, -1 if it has none."""
         dialect, tokens = self.dialect, self.source.tokens
         parts = tuple(map(self.folded, range(first, end, 2)))
-        self.dotted = self.dotted or any("." in part for part in parts)
+        self.odd = self.odd or any("." in part or part[:1] == "#" for part in parts)
         name, outermost = self.local(alias if alias >= 0 else end - 1), dialect.alias(parts[0])
         is_cte = len(parts) == 1 and outermost in self.visible
         if not is_cte:
@@ -346,7 +354,7 @@ class _TableReading:
         that may mean a CTE around them or below, and for paths as in `from t join t.items`."""
         wide = self.dialect.ctes_in_any_order or self.dialect.always_recursive
         return (
-            self.dotted
+            self.odd
             or any(scope.clashes() for scope in self.scopes)
             or (wide and not self.bare.isdisjoint(self.ctes))
             or not self.called.isdisjoint(self.schemas)

@@ -112,6 +112,11 @@ def test_a_common_text_takes_no_tree(text: str) -> None:
         "select if x from a",
         "select trim(x or y) from a",
         "with recursive a as (select 1) select * from a",
+        "select interval '1 day' hour from a",  # one unit too many, or an alias
+        "select x + interval 1 `day` from a",
+        "select interval '1' \"day\" from a",
+        "select b.* except distinct select 1 from a",
+        f"select {'case when x then 1 else ' * 60} 2 {'end ' * 60} from a",
     ],
 )
 def test_any_other_text_is_for_the_parser(text: str) -> None:
@@ -128,6 +133,8 @@ def test_any_other_text_is_for_the_parser(text: str) -> None:
         ("duckdb", "select * from a.t join b as t using (id)"),
         ("duckdb", "select * from a.t join (select 1 as id) t using (id)"),
         ("postgres", "select 1_000 from t"),  # the parser gets one number
+        ("tsql", "select * from [#t]"),  # a temporary table
+        ("clickhouse", "select CURRENT_DATE from t"),  # the parser gets a column
     ],
 )
 def test_a_name_that_only_the_tree_explains_is_for_the_parser(dialect: str, text: str) -> None:
@@ -187,7 +194,7 @@ select distinct W, W.W, t.W, W.*, a as W, b W, (W), case W when W then W else W 
   W in (select W from W), W between W and W, not W, cast(W as int), W::int W, exists (select W),
   sum(W) over (partition by W, W order by W desc, W) W, count(distinct W), coalesce(W, 1),
   W or W and W = W, W < W, row_number() over (order by W) as W, 1 W, 'a' W, null W, 1 = W,
-  (select max(W) W from u W) W, interval '1 day' W, current_timestamp W, interval 1 W
+  (select max(W) W from u W) W, interval '1' W, current_timestamp W, interval 1 W
 from t W join u as W on W = W.a left join x.y W on W.a = W left outer join W on W
   inner join (select W from (select W) W) as W using (W) cross join W cross join x.y
 where W and W.a > W group by W, W.a having W > W
