@@ -279,7 +279,10 @@ def test_a_typed_variable_needs_no_environment_variable(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("dialect", "written"),
-    [("duckdb", "$since"), ("spark", ":since"), ("clickhouse", "/*$since*/")],
+    [
+        *(("duckdb", "$since"), ("spark", ":since"), ("sqlite", ":since")),
+        ("clickhouse", "/*$since*/"),
+    ],
 )
 def test_a_message_names_a_placeholder_as_the_dialect_writes_it(
     tmp_path: Path, dialect: str, written: str

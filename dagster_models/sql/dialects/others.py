@@ -19,6 +19,6 @@ ORACLE = Dialect(
 SQLITE = Dialect(
     "sqlite",
     system_tables=frozenset({"sqlite_master", "sqlite_schema", "sqlite_temp_master"}),
-    placeholder_marks=":$@",
+    placeholder_marks=":@",  # sqlglot takes `$x` for a word
 )
 TERADATA = Dialect("teradata", offered=False, unquoted=upper, quoted=kept)
