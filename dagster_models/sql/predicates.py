@@ -62,6 +62,9 @@ def predicate_of_rows(predicate: str, dialect: str, rows: PredicateRows = BOTH_R
     """
     refuse_other_than_condition(predicate, dialect)
     source = TokenizedText(f"{_HEAD}{predicate}{_TAIL}", dialect)
+    if bound := source.bound_placeholders():
+        what = f"the variable {bound[0].name} has no value here"
+        raise source.error(what, bound[0].start, "Delete the comment, and write the value.")
     (tree,) = source.statements()
     where = tree.args["where"]
     for node in list(where.walk()):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlglot import exp
+from sqlglot.tokenizer_core import TokenType
 
 from dagster_models.sql.tokens import TokenizedText, second_statement
 
@@ -55,12 +56,13 @@ def refuse_other_than_condition(text: str, dialect: str) -> None:
         raise source.error("there is nothing but comments", 0, "Write a condition.")
     depth = 0
     for token in source.tokens:
-        depth += (token.text == "(") - (token.text == ")")
+        kind = token.token_type  # the text of `')'` is a parenthesis, too
+        depth += (kind == TokenType.L_PAREN) - (kind == TokenType.R_PAREN)
         if depth < 0:
             raise source.error(
                 "a parenthesis is closed that is not open", token.start, "Delete it."
             )
-        if token.text == ";":
+        if kind == TokenType.SEMICOLON:
             raise source.error("a condition has no semicolon", token.start, "Delete it.")
 
 

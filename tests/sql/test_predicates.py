@@ -17,6 +17,7 @@ from dagster_models.sql.predicates import OF_INSERT, OF_UPDATE, predicate_of_row
         ("main.mine(a) > 1", "main.mine(t.a) > 1"),
         ("list_filter(l, x -> x > a) = []", "list_filter(t.l, x -> x > t.a) = []"),
         ("'x'.upper() = a", "'x'.upper() = t.a"),
+        ("a = ')' or a = ';'", "t.a = ')' or t.a = ';'"),
     ],
 )
 def test_each_column_has_its_row_before_it(predicate: str, said: str) -> None:
@@ -48,7 +49,11 @@ def test_what_a_transaction_has_once_is_taken(predicate: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "predicate", ["[x for x in l if x > 1] = l", "s.f.upper() = 'X'", "a) or (b"]
+    "predicate",
+    [
+        *("[x for x in l if x > 1] = l", "s.f.upper() = 'X'", "a) or (b", "a = '(') or (b = ')'"),
+        *("a > $x", "a > /*$x*/ 5"),
+    ],
 )
 def test_what_it_cannot_say_is_refused(predicate: str) -> None:
     with pytest.raises(SqlSyntaxError):
