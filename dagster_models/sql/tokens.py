@@ -276,6 +276,8 @@ class TokenizedText:
             elif kind in _CLOSES_BRACKET:
                 if brackets:
                     brackets.pop()
+            elif kind in _QUOTED:  # `'$'as x`
+                continue
             elif token.text in marks and self.is_sigil(index, bool(brackets) and brackets[-1]):
                 name = self.tokens[index + 1]
                 line, column = self.lines.place(token.start)

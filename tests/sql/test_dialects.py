@@ -80,6 +80,7 @@ def test_what_is_read(dialects: str, text: str, names: str) -> None:
         ("fabric", "select * from t where x = @y", "y"),
         ("postgres", "select :x, $y from t", "x y"),
         ("sqlite", "select :x, @z from t", "x z"),
+        ("postgres", "select ':'as a, '$'b, :x from t", "x"),
     ],
 )
 def test_placeholders(dialect: str, text: str, placeholders: str) -> None:
