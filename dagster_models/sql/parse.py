@@ -182,7 +182,7 @@ def beside_expression(text: str, dialect: str) -> tuple[slice, ...]:
     (chosen,) = tree.selects
     if any(isinstance(node, _NOT_ONE_VALUE) for node in chosen.walk()):
         return ()
-    first, *rest = (token for token in source.tokens if token.text != ";")
+    first, *rest = (it for it in source.tokens if it.token_type != TokenType.SEMICOLON)
     cut = [slice(first.start, first.end + 1)]
     if isinstance(chosen, exp.Alias):
         last = rest[-1]

@@ -16,6 +16,7 @@ from sqlglot.dialects.dialect import Dialect
 
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.sql.parse import (
+    beside_expression,
     compile_sql,
     literal,
     parse_sql,
@@ -347,3 +348,10 @@ def test_a_quoted_name_is_the_name(name: str) -> None:
 def test_no_name(name: str) -> None:
     with pytest.raises(ValueError, match="cannot be the name"):
         quote(name, "duckdb")
+
+
+@pytest.mark.parametrize("text", ["select ';' \";\";", "select ';' as x", "select ';'"])
+def test_what_stands_beside_an_expression_that_is_a_semicolon(text: str) -> None:
+    for place in reversed(beside_expression(text, "duckdb")):
+        text = text[: place.start] + text[place.stop :]
+    assert text.strip(" ;") == "';'"
