@@ -15,6 +15,7 @@ import importlib
 import json
 import os
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -41,8 +42,7 @@ _NEEDED = (
     *("sqlglot.dialects.duckdb", "sqlglot.dialects.postgres", "sqlglot.transforms"),
 )
 _COMMANDS = ("dagster", "dagster-models")
-_COMMAND = """#!{python} -IS
-import sys
+_COMMAND = """import sys
 sys.path.insert(0, {here!r})
 import warm_client
 warm_client.be({address!r}, {at_start!r}, {program!r})
@@ -123,13 +123,14 @@ class _Server:
 
     def _write_command(self, path: Path, program: Path) -> None:
         text = _COMMAND.format(
-            python=sys.executable,
             here=str(Path(__file__).parent),
             address=self.address,
             at_start=self.read_at_start,
             program=str(program),
         )
-        path.write_text(text)
+        # A path with a space cannot stand behind `#!`.
+        python = shlex.join([sys.executable, "-IS", "-c", text])
+        path.write_text(f'#!/bin/sh\nexec {python} "$@"\n')
         path.chmod(0o755)
 
     def _stop(self) -> None:

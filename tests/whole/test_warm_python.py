@@ -82,3 +82,21 @@ def test_two_at_once_of_which_one_takes_too_long_and_is_killed(tmp_path: Path) -
         with pytest.raises(subprocess.TimeoutExpired):
             late.result()
     until_gone(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.parametrize(("end", "code"), [("sys.exit(3)", 3), (ENDS["signal"], 128 + 9)])
+def test_a_command_of_a_shell_is_what_its_program_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, code: int
+) -> None:
+    """Also where the environment is below a folder whose name has a space."""
+    program, command = tmp_path / "program", tmp_path / "a command"
+    program.write_text(f"import os, sys; print(sys.argv[1:], sys.stdin.read()); {end}")
+    python = tmp_path / "an environment" / "python"
+    python.parent.mkdir()
+    python.symlink_to(sys.executable)
+    server = warm_python._server()
+    monkeypatch.setattr(sys, "executable", str(python))
+    server._write_command(command, program)
+    given = [str(command), "an argument", "it's"]
+    done = subprocess.run(given, input="rows", capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (code, "['an argument', \"it's\"] rows\n")
