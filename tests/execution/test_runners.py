@@ -10,7 +10,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
+from dagster._core.definitions.reconstruct import ReconstructableRepository
 
 from addresses import duckdb_at
 from dagster_models.core.messages import Outcome, Verdict
@@ -23,7 +25,7 @@ from dagster_models.execution.runners.python_worker import WorkerTemplate
 from dagster_models.execution.runners.task_runners import TaskRunners
 from dagster_models.processes import wire
 from dagster_models.processes.client.session import Session, connect
-from running import alive
+from running import alive, make_project
 from tasks import script_task, sql_task
 
 TASK = script_task("scripts.s", "s.py", run_id="run")
@@ -215,3 +217,17 @@ def test_the_first_tasks_get_the_sessions_that_are_opened_ahead(
         assert sorted(it.step for it in events if isinstance(it, Answered)) == steps
         # One that cannot be opened ahead is opened for the task that waits for it.
         assert len(connecting.calls) == 3 if not fail else 4 <= len(connecting.calls) <= 5
+
+
+def test_a_run_opens_sessions_ahead_for_the_steps_that_start_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project(tmp_path, {f"models/m/{it}.sql": "select 1 as n" for it in "abc"})
+    connecting = Connecting()
+    connecting.let.set()
+    monkeypatch.setattr(sql_sessions, "connect", connecting)
+    repository = ReconstructableRepository.for_file(str(project.root / "definitions.py"), "defs")
+    with dg.DagsterInstance.from_config(str(project.home)) as instance:
+        assert dg.execute_job(repository.get_reconstructable_job("test"), instance).success
+    assert "connect-1" in connecting.calls, "one for each of its two slots"
+    assert "connect-2" not in connecting.calls
