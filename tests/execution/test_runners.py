@@ -211,6 +211,9 @@ def test_the_first_tasks_get_the_sessions_that_are_opened_ahead(
             for step in steps:
                 runners.sql.start(step, sql_task(step, "select 1 as x"), address)
             connecting.let.set()
+            for thread in threading.enumerate():  # else the first session may serve all of them
+                if thread.name in ("connect-1", "connect-2"):
+                    thread.join(60)
             events: list[WorkerEvent] = []
             while len(events) < len(steps):
                 events += runners.queue.wait(60)
