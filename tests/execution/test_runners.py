@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +32,7 @@ from tasks import script_task, sql_task
 
 TASK = script_task("scripts.s", "s.py", run_id="run")
 ADDRESS = duckdb_at("x")
+NEVER_ENDS = "select count(*) as n from range(100000000) a, range(100000) b"
 
 #: A template whose steps do as the second argument says, and are gone.
 HASTY = """
@@ -234,3 +237,58 @@ def test_a_run_opens_sessions_ahead_for_the_steps_that_start_first(
         assert dg.execute_job(repository.get_reconstructable_job("test"), instance).success
     assert "connect-1" in connecting.calls, "one for each of its two slots"
     assert "connect-2" not in connecting.calls
+
+
+def test_a_task_whose_session_went_to_another_one_does_not_wait_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second session comes first, for the first task. It is lost, and the first one fails."""
+    address = duckdb_at(tmp_path / "x.duckdb", idle_seconds=1)
+    calls, begun, fail = itertools.count(), threading.Event(), threading.Event()
+
+    def connecting(address: WarehouseAddress) -> Session:
+        if next(calls):
+            return connect(address)
+        begun.set()
+        assert fail.wait(60)
+        raise WarehouseError(ErrorKind.UNREACHABLE, "gone")
+
+    monkeypatch.setattr(sql_sessions, "connect", connecting)
+    with contextlib.closing(TaskRunners()) as runners:
+        runners.sql.start("s.a", sql_task("s.a", NEVER_ENDS), address)
+        assert begun.wait(60)
+        runners.sql.start("s.b", sql_task("s.b", "select 1 as x"), address)
+        assert runners.queue.wait(60) == []  # s.a has a session
+        runners.sql.kill("s.a")
+        fail.set()
+        ended = set[str]()
+        end = time.monotonic() + 20
+        while len(ended) < 2 and time.monotonic() < end:
+            ended |= {it.step for it in runners.queue.wait(1)}
+        assert ended == {"s.a", "s.b"}
+
+
+def test_a_task_whose_session_went_to_one_that_was_refused_gets_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = duckdb_at(tmp_path / "x.duckdb", idle_seconds=1)
+    calls, let = itertools.count(), threading.Event()
+
+    def connecting(address: WarehouseAddress) -> Session:
+        number = next(calls)
+        if number == 1:
+            raise WarehouseError(ErrorKind.TOO_MANY_SESSIONS, "no more")
+        assert number != 2 or let.wait(60)
+        return connect(address)
+
+    monkeypatch.setattr(sql_sessions, "connect", connecting)
+    with contextlib.closing(TaskRunners()) as runners:
+        for step in ("s.a", "s.b"):  # the second one is refused, and waits for the first one's
+            runners.sql.start(step, sql_task(step, NEVER_ENDS), address)
+            assert runners.queue.wait(60) == []
+        runners.sql.start("s.c", sql_task("s.c", "select 1 as x"), address)
+        let.set()
+        ended, end = set[str](), time.monotonic() + 20
+        while not ended and time.monotonic() < end:
+            ended |= {it.step for it in runners.queue.wait(1)}
+        assert ended == {"s.c"}

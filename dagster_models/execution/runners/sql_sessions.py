@@ -10,7 +10,6 @@ new session wait. In the second case they wait as long as a session of this run 
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -41,13 +40,11 @@ class _Open:
 
 @dataclass(slots=True)
 class _Waiting:
-    """A task that waits for a session. ``reaches``: a thread opens one for it. ``refused``: the
-    server's refusal to open one."""
+    """A task that waits for a session. ``refused``: the server's refusal to open one."""
 
     step: str
     task: BuildTask | ChecksTask
     address: WarehouseAddress
-    reaches: bool = False
     refused: WarehouseError | None = None
 
 
@@ -58,7 +55,7 @@ class SqlSessions:
         self._queue = queue
         self._busy: dict[str, _Open | _Waiting] = {}
         self._idle: dict[WarehouseAddress, list[_Open]] = {}
-        self._ahead: Counter[WarehouseAddress] = Counter()  # those that are being opened for nobody
+        self._opening: Counter[WarehouseAddress] = Counter()  # threads that open a session
         self._closing = threading.Lock()  # for close, and for threads that bring a session
         self._closed = False
 
@@ -80,10 +77,9 @@ class SqlSessions:
             WarehouseError: the warehouse cannot be reached, or refuses this.
         """
         session = connect(address)
-        self._ahead[address] = max(0, sessions - 1)  # before there is a thread that changes it
+        self._opening[address] += max(1, sessions)  # this one, too
         for number in range(1, sessions):
-            name = f"connect-{number}"
-            threading.Thread(target=self._add, args=(address,), daemon=True, name=name).start()
+            self._start_opening(address, f"connect-{number}", ahead=True)
         try:
             session.prepare(schemas)
             for relation, export in exports:
@@ -183,36 +179,31 @@ class SqlSessions:
     # -- sessions that are being opened --------------------------------------------------------
 
     def _reach_for_waiting(self, address: WarehouseAddress) -> None:
-        """Open a session for each task that waits, beside those that are being opened ahead."""
-        alone = [waiting for waiting in self._waiting(address) if not waiting.reaches]
-        for waiting in alone[self._ahead[address] :]:
-            waiting.reaches = True
-            name = f"connect-{waiting.step}"
-            threading.Thread(target=self._reach, args=(waiting,), daemon=True, name=name).start()
+        """Let there be a thread that opens a session for each task that waits for a new one. It is
+        for no certain task: the first one gets the session that comes first."""
+        for waiting in self._unserved(address):
+            self._opening[address] += 1
+            self._start_opening(address, f"connect-{waiting.step}", ahead=False)
 
-    def _reach(self, waiting: _Waiting) -> None:
+    def _unserved(self, address: WarehouseAddress) -> list[_Waiting]:
+        """The tasks that wait for a new session, beyond those that are being opened."""
+        new = [waiting for waiting in self._waiting(address) if waiting.refused is None]
+        return new[self._opening[address] :]
+
+    def _start_opening(self, address: WarehouseAddress, name: str, ahead: bool) -> None:
+        given = (address, ahead)
+        threading.Thread(target=self._open, args=given, daemon=True, name=name).start()
+
+    def _open(self, address: WarehouseAddress, ahead: bool) -> None:
         """Open a session. This runs in a thread of its own, because a server that cannot be reached
         may keep it waiting."""
         try:
-            session = connect(waiting.address)
+            session = connect(address)
         except Exception as error:  # whatever it is, the step must end
             known = error if isinstance(error, WarehouseError) else _unexpected(error)
-            self._queue.call_soon(lambda: self._on_refusal(waiting, known))
+            self._queue.call_soon(lambda: self._on_refusal(address, known, ahead))
         else:
-            self._bring(session, waiting.address)
-
-    def _add(self, address: WarehouseAddress) -> None:
-        """Open a session ahead, in a thread of its own. If that fails, a task that waits for one
-        tries again, and has the error."""
-        with contextlib.suppress(Exception):
-            self._bring(connect(address), address)
-        self._queue.call_soon(lambda: self._on_added(address))
-
-    def _on_added(self, address: WarehouseAddress) -> list[WorkerEvent]:
-        self._ahead[address] -= 1
-        if not self._closed:
-            self._reach_for_waiting(address)
-        return []
+            self._bring(session, address)
 
     def _bring(self, session: Session, address: WarehouseAddress) -> None:
         """Take in a new session, for the first task that waits for one. Thread-safe."""
@@ -226,15 +217,27 @@ class SqlSessions:
         if self._closed:
             idle.session.close()
             return []
-        return self._free(idle)
+        self._opening[idle.address] -= 1
+        events = self._free(idle)
+        self._reach_for_waiting(idle.address)  # a task that was refused may have got it
+        return events
 
-    def _on_refusal(self, waiting: _Waiting, error: WarehouseError) -> list[WorkerEvent]:
-        if self._busy.get(waiting.step) is not waiting:  # given up, or another session came free
-            self._reach_for_waiting(waiting.address)  # another task may have waited for this one
+    def _on_refusal(
+        self, address: WarehouseAddress, error: WarehouseError, ahead: bool
+    ) -> list[WorkerEvent]:
+        """Of a session *ahead* of the tasks nobody hears: a task that waits for one tries again."""
+        self._opening[address] -= 1
+        if self._closed:
+            return []
+        if ahead:
+            self._reach_for_waiting(address)
+            return []
+        waiting = next(iter(self._unserved(address)), None)
+        if waiting is None:  # given up, or another session came free
             return []
         if error.kind is ErrorKind.TOO_MANY_SESSIONS:
             waiting.refused = error
-            return self._refuse_those_in_vain(waiting.address)
+            return self._refuse_those_in_vain(address)
         return self._not_started(waiting, error)
 
     def _refuse_those_in_vain(self, address: WarehouseAddress) -> list[WorkerEvent]:
