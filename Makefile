@@ -8,7 +8,7 @@ PORT   ?= 3000
 TARGET ?=
 
 # More than two, also on two cores: the tests wait for processes most of the time.
-PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 DUCKDB2_VERSION := 2.0.1
 DUCKDB2 := $(VENV)/duckdb-$(DUCKDB2_VERSION)
 # What sends SQL or data to DuckDB, or stops it. The rest is the same with each version of DuckDB.

@@ -322,7 +322,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if not (wanted & _SAMPLE_OF_MARIADB if system == "mariadb" else wanted):
                 item.add_marker(pytest.mark.nightly)
         kept.append(item)
-    items[:] = kept
+    items[:] = _long_files_first(kept)
+
+
+def _long_files_first(items: list[pytest.Item]) -> list[pytest.Item]:
+    """The tests in their order, those of files with slow tests before the others: a worker that
+    begins such a file when the others have nothing left makes all of them wait. (Without the option
+    --no-loadscope-reorder, files with few tests are begun last, and these are the slow ones.)"""
+    long = {it.path for it in items if it.get_closest_marker("slow")}
+    return sorted(items, key=lambda it: it.path not in long)
 
 
 def _system_of(item: pytest.Item) -> str | None:

@@ -29,8 +29,13 @@ AT_MOST = 58
 #: Names with an underscore that Python documents as public.
 _NAMED_TUPLE = {"_asdict", "_field_defaults", "_fields", "_make", "_replace"}
 _IGNORED = "type: ignore[attr-defined]"
-#: By module, what it reaches of another library, which is held below its next version for that.
-_OF_OTHERS = {"warehouses.spark.iceberg_schema": {"_apply"}}  # pyiceberg's Transaction
+#: By module, what it reaches of another library.
+_OF_OTHERS = {
+    "warehouses.spark.iceberg_schema": {
+        "_apply"
+    },  # pyiceberg's Transaction: held below its next version
+    "dbt.text.macros": {"_func"},  # Jinja's Macro: without it, macros are called as usual
+}
 
 
 def sources() -> dict[str, str]:

@@ -13,7 +13,7 @@ SCRIPT = Path(__file__).parents[1] / "bench/dbt_coverage.py"
 
 def test_the_ways_and_the_reasons_of_each_project(tmp_path: Path) -> None:
     asks = "select {{ dbt_utils.star(ref('plain')) }} from x"
-    star = "{% macro star(it) %}{{ adapter.get_columns_in_relation(it) }}{% endmacro %}"
+    star = "{% macro star(it) %}{{ adapter.get_missing_columns(it, it) }}{% endmacro %}"
     text = {"raw_code": "select 1 as id", "language": "sql"}
     computes = "{% set x = 1 %}select {{ x }} as id"
     manifest_of(

@@ -118,10 +118,14 @@ class Life:
 
 
 def count_kills(what: str, histories: int, play: Callable[[int], Counter[str]]) -> Counter[str]:
-    """Live as many histories, each of a seed; say how many kills there were, and what they met."""
-    kills = sum((play(seed) for seed in range(histories)), Counter[str]())
+    """Live as many histories, each of a seed, and a few more if none of them was killed, as kills
+    after some time may come too late; say how many kills there were, and what they met."""
+    kills, played = Counter[str](), 0
+    while played < histories or (not kills and played < histories + 5):
+        kills += play(played)
+        played += 1
     listed = ", ".join(f"{count} {met}" for met, count in sorted(kills.items()))
-    print(f"{what}: {histories} histories, {kills.total()} kills ({listed})")
+    print(f"{what}: {played} histories, {kills.total()} kills ({listed})")
     return kills
 
 

@@ -139,11 +139,14 @@ class Macros:
 
 def _function_of(macro: Any) -> tuple[Any, int]:
     """The function of a macro of Jinja and the number of its arguments, with which it may be called
-    as it is; -1 if it also takes others. ``jinja2.runtime.Macro`` puts them in order at each call,
-    and texts call macros by the million."""
-    if not isinstance(macro, Macro) or macro.catch_kwargs or macro.catch_varargs or macro.caller:
+    as it is; -1 if it also takes others, or if it is not where Jinja 3.1 has it. Texts call macros
+    by the million, and ``jinja2.runtime.Macro`` puts the arguments in order at each call."""
+    function = getattr(macro, "_func", None)
+    if function is None or not isinstance(macro, Macro):
         return None, -1
-    return macro._func, len(macro.arguments)
+    if macro.catch_kwargs or macro.catch_varargs or macro.caller:
+        return None, -1
+    return function, len(macro.arguments)
 
 
 class Namespace(dict[str, Any]):
