@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,15 +33,12 @@ from dagster_models.warehouses.spark.target import SPARK
 from dagster_models.warehouses.spark.text import lone_names
 from sail_server import SailServer, start_sail
 from systems import (
-    SPARKS,
     T,
     catalog_at,
     commits_at,
     create,
     given_up,
-    server_of,
     session_of,
-    spark_settings,
 )
 from tasks import sql_task
 
@@ -50,26 +46,9 @@ LOGS: dict[str, type[TableLog]] = {"delta": DeltaLog, "iceberg": IcebergLog}
 TASK = sql_task("s.t", "select 'new' as n", builder="b")
 
 
-@pytest.fixture(params=SPARKS)
-def way(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def settings(request: pytest.FixtureRequest, way: str, location: str) -> dict[str, Any]:
-    return spark_settings(server_of(request, way).settings, location, way)
-
-
 @pytest.fixture
 def log(settings: dict[str, Any]) -> type[TableLog]:
     return LOGS[settings.get("format", "delta")]
-
-
-@pytest.fixture
-def warehouse(settings: dict[str, Any]) -> Iterator[spark.Spark]:
-    warehouse = spark.connect(settings)
-    yield warehouse
-    warehouse.close()
 
 
 def files(location: str) -> set[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,12 +32,6 @@ TASK = sql_task("s.t", "select 'new' as n", builder="b")
 @pytest.fixture
 def settings(apache_spark: SparkServer, location: str) -> dict[str, Any]:
     return {**apache_spark.settings, "location": location}
-
-
-@pytest.fixture
-def warehouse(settings: dict[str, Any]) -> Iterator[spark.Spark]:
-    with contextlib.closing(spark.connect(settings)) as warehouse:
-        yield warehouse
 
 
 def test_spark_itself_reads_the_proof_and_the_rows(

@@ -7,7 +7,7 @@ import datetime as dt
 import hashlib
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,21 +35,13 @@ from incremental_oracle import (
     random_builds,
     rows_of,
 )
-from systems import SPARKS, commits_at, server_of, spark_settings
+from systems import commits_at
 from tasks import sql_task
 
 #: Random histories of each strategy.
 HISTORIES = int(os.environ.get("DAGSTER_MODELS_SPARK_HISTORIES", "1"))
 
 Build = Callable[..., Outcome]
-
-
-@pytest.fixture(params=SPARKS)
-def warehouse(request: pytest.FixtureRequest, location: str) -> Iterator[spark.Spark]:
-    server = server_of(request, request.param)
-    warehouse = spark.connect(spark_settings(server.settings, location, request.param))
-    yield warehouse
-    warehouse.close()
 
 
 @pytest.mark.parametrize("strategy", ["append", "delete+insert", "merge"])

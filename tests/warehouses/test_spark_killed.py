@@ -26,15 +26,10 @@ from dagster_models.warehouses.spark import session as spark
 from killed_writers import Start, kill_at_random, writers
 from spark_server import SparkServer
 from spark_writer import ROWS, T
-from systems import SPARKS, commits_at, rows_of_version, server_of, spark_settings
+from systems import commits_at, rows_of_version, server_of, spark_settings
 from tasks import sql_task
 
 KILLS = int(os.environ.get("DAGSTER_MODELS_SPARK_KILLS", "2"))
-
-
-@pytest.fixture(params=SPARKS)
-def way(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 #: One of so many kills is also the server's, where that is Spark's own: it starts slowly.

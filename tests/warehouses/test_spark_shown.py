@@ -16,25 +16,8 @@ from dagster_models.warehouses.spark import location as locations
 from dagster_models.warehouses.spark import session as spark
 from dagster_models.warehouses.spark.location import DeltaFolder
 from dagster_models.warehouses.spark.server import Server
-from systems import SPARKS, T, create, server_of, session_of, spark_settings
+from systems import T, create, session_of
 from tasks import sql_task
-
-
-@pytest.fixture(params=SPARKS)
-def way(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def settings(request: pytest.FixtureRequest, way: str, location: str) -> dict[str, Any]:
-    return spark_settings(server_of(request, way).settings, location, way)
-
-
-@pytest.fixture
-def warehouse(settings: dict[str, Any]) -> Iterator[spark.Spark]:
-    warehouse = spark.connect(settings)
-    yield warehouse
-    warehouse.close()
 
 
 @pytest.fixture

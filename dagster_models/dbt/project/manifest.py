@@ -20,6 +20,8 @@ from dagster_models.dbt.project.project_files import DbtProject, read_projects
 SCHEMAS = {9: "1.5", 10: "1.6", 11: "1.7", 12: "1.8 to 1.12, and 2.0"}
 #: The kinds that are steps here: SQL reads their relations.
 STEPS = ("model", "seed", "snapshot")
+#: The names by which a node's configuration may have the hooks of its build.
+PRE_HOOK, POST_HOOK = ("pre-hook", "pre_hook"), ("post-hook", "post_hook")
 #: A part of a relation's name with its quotes, in which any character may stand.
 _QUOTED = re.compile(r'"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]')
 _SCHEMA = re.compile(r"/manifest/v(\d+)\.json$")
@@ -175,6 +177,11 @@ class Manifest:
         """The folder of a package's files."""
         known = self.projects.get(package)
         return known.folder if known else self.root
+
+    def seed_path(self, node: DbtNode) -> Path:
+        """The file of a seed."""
+        path, root = self.folder_of(node.package) / node.path, node.given.get("root_path")
+        return path if path.is_file() or not root else Path(root) / node.path
 
 
 def read_manifest(root: Path, file: Path | None = None) -> Manifest:

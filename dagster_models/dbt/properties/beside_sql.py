@@ -19,7 +19,7 @@ from dagster_models.dbt.properties.configuration import columns_of, relation_key
 from dagster_models.dbt.properties.exposures import exposures_module
 from dagster_models.dbt.properties.header import ImportedHeader
 from dagster_models.dbt.properties.profiles import target_of
-from dagster_models.dbt.properties.seeds import SeedFile, seed_file, seed_path
+from dagster_models.dbt.properties.seeds import SeedFile, seed_file
 from dagster_models.dbt.properties.sources import sources_of, with_checks
 from dagster_models.dbt.properties.unit_tests import unit_tests_of
 from dagster_models.dbt.properties.unsupported import unsupported_parts
@@ -137,7 +137,7 @@ def _seed(node: DbtNode, reading: _Described, found: BesideSql) -> None:
     try:
         file = seed_file(node, reading.manifest)
     except OSError as error:
-        what = f"the seed {seed_path(node, reading.manifest)} cannot be read: {error.strerror}"
+        what = f"the seed {reading.manifest.seed_path(node)} cannot be read: {error.strerror}"
         file = SeedFile(b"", {}, (Remark(node.unique_id, what, Weight.DIFFERS),))
     else:
         found.seed_files[node.unique_id] = file.data

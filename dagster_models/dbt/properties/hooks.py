@@ -5,19 +5,20 @@ from __future__ import annotations
 import re
 
 from dagster_models.dbt.project.interfaces import NotRendered, Rendering
+from dagster_models.dbt.project.manifest import POST_HOOK, PRE_HOOK
 from dagster_models.dbt.project.remarks import Weight
 from dagster_models.dbt.properties.header import ImportedHeader
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.sql.statements import refuse_other_statements
 
-KEYS = ("pre-hook", "post-hook", "pre_hook", "post_hook")
+KEYS = (*PRE_HOOK, *POST_HOOK)
 _THIS = re.compile(r"\{\{\s*this\s*\}\}")
 
 
 def hook_keys(header: ImportedHeader, rendering: Rendering, dialect: str) -> None:
     for ours, words in (
-        ("pre_statements", ("pre-hook", "pre_hook")),
-        ("post_statements", ("post-hook", "post_hook")),
+        ("pre_statements", PRE_HOOK),
+        ("post_statements", POST_HOOK),
     ):
         hooks = [hook for word in words for hook in header.setting(word) or ()]
         found = [_statement(header, words[0], hook, rendering, dialect) for hook in hooks]

@@ -50,15 +50,9 @@ class _Columns:
     cells: Sequence[Sequence[str | None]]
 
 
-def seed_path(node: DbtNode, manifest: Manifest) -> Path:
-    path = manifest.folder_of(node.package) / node.path
-    root = node.given.get("root_path")
-    return path if path.is_file() or not root else Path(root) / node.path
-
-
 def seed_file(node: DbtNode, manifest: Manifest) -> SeedFile:
     """Raises OSError if the file cannot be read."""
-    path = seed_path(node, manifest)
+    path = manifest.seed_path(node)
     data = path.read_bytes()
     config, remarks = node.config, [*_lost_types(node, data)]
     delimiter = str(config.get("delimiter") or ",")

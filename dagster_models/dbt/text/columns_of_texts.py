@@ -10,10 +10,9 @@ import csv
 import io
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 from dagster_models.core.traced import Schema, Upstream
-from dagster_models.dbt.project.manifest import DbtNode, Manifest
+from dagster_models.dbt.project.manifest import POST_HOOK, DbtNode, Manifest
 from dagster_models.dbt.text.errors import NotImportable
 from dagster_models.dbt.text.placeholders import Placeholders
 from dagster_models.errors import SqlSyntaxError
@@ -22,8 +21,7 @@ from dagster_models.errors import SqlSyntaxError
 _ADAPTERS = frozenset({"duckdb", "postgres"})
 #: Kinds whose columns are those of their text. A table that builds add to may have older ones.
 _OF_TEXT = frozenset({"table", "view", "ephemeral"})
-_HOOKS = ("post-hook", "post_hook")
-#: What such a hook has that may add a column.
+#: What a hook behind a build has that may add a column.
 _ALTERS = re.compile(r"\balter\b", re.IGNORECASE)
 
 
@@ -56,7 +54,7 @@ class ColumnsOfTexts:
         return self._found[node.unique_id]
 
     def _looked_up(self, node: DbtNode) -> tuple[str, ...] | None:
-        if any(_ALTERS.search(str(node.config.get(word) or "")) for word in _HOOKS):
+        if any(_ALTERS.search(str(node.config.get(word) or "")) for word in POST_HOOK):
             return None
         names = _header(node, self._manifest) if node.kind == "seed" else self._traced(node)
         if names is None or len({it.lower() for it in names}) < len(names):
@@ -79,9 +77,7 @@ class ColumnsOfTexts:
             placeholders.word(it): Upstream(("", it), self._schema(it))
             for it in placeholders.relations_in(text)
         }
-        from dagster_models.sql.lineage.trace import (
-            trace,  # it takes 0.1 s, and few texts ask for it
-        )
+        from dagster_models.sql.lineage.trace import trace  # 0.1 s, and few texts ask for it
 
         found = trace(text, placeholders.dialect, upstream).schema
         return tuple(name for name, _ in found.columns) if found.closed else None
@@ -97,11 +93,8 @@ class ColumnsOfTexts:
 
 def _header(node: DbtNode, manifest: Manifest) -> tuple[str, ...] | None:
     """The columns of a seed: the first line of its file."""
-    path = manifest.folder_of(node.package) / node.path
-    root = node.given.get("root_path")
-    path = path if path.is_file() or not root else Path(root) / node.path
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = manifest.seed_path(node).read_text(encoding="utf-8-sig")
         delimiter = str(node.config.get("delimiter") or ",")
         names = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
     except (OSError, ValueError, csv.Error, TypeError):
