@@ -21,7 +21,6 @@ from test_spark_killed import (
     shared,
     start,
     unproved,
-    way,
 )
 
 from connect_server import ConnectServer
@@ -31,7 +30,7 @@ from spark_server import SparkServer
 from spark_writer import ROWS_ADDED, T, day
 from systems import rows_of_version
 
-__all__ = ("server", "settings", "shared", "start", "way")  # the fixtures
+__all__ = ("server", "settings", "shared", "start")  # the fixtures
 
 KILLS = int(os.environ.get("DAGSTER_MODELS_SPARK_KILLS", "1"))
 KINDS = ("append", "merge", "window", "snapshot")

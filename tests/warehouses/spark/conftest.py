@@ -1,5 +1,4 @@
-"""What tests of Spark share. (A test file of another warehouse has fixtures of its own by these
-names.)"""
+"""What tests of Spark share."""
 
 from __future__ import annotations
 
