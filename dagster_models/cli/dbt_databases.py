@@ -6,10 +6,9 @@ import os
 import secrets
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from dagster_models.compilation.tasks import warehouse_address
 from dagster_models.core.model import Project, Target
@@ -121,21 +120,22 @@ def address_on(address: WarehouseAddress, setting: str, database: str) -> Wareho
 def copies_of(
     project: Project,
     target: Target,
-    output: Mapping[str, Any],
+    path: str,
     root: Path,
     folder: Path,
     against: str | None,
 ) -> Copies:
-    """*output* is that of dbt's profile; *folder* is for copies of files. *against*: another
-    database than the profile's."""
+    """*path*: that of the file in dbt's profile; *folder* is for copies of files. *against*:
+    another database than the profile's."""
     if target.type.file_setting:
-        source = Path(os.path.expanduser(str(output.get("path") or "")))
+        path = filled(path, os.environ)
+        source = Path(os.path.expanduser(path))
         file_name = source.name
         if against is not None:
             source = Path(against).resolve()
             if not source.is_file():
                 raise DagsterModelsError(f"there is no database {source}")
-        if "{{" in str(source) or ":" in str(source)[:8] or not source.name:
+        if "{{" in path or "${" in path or ":" in str(source)[:8] or not source.name:
             raise DagsterModelsError(
                 f"the path {str(source)!r} of dbt's profile is no file that can be copied: name a"
                 " profile with a file by --profiles and --target"

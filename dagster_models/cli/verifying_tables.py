@@ -52,7 +52,7 @@ def verified_tables(
     with tempfile.TemporaryDirectory(prefix="dagster-models-") as folder, ExitStack() as stack:
         project = load(into, columns=False, whole=False)
         target, against = usable_target(project), options.against
-        copies = copies_of(project, target, profile.output, manifest.root, Path(folder), against)
+        copies = copies_of(project, target, profile.path, manifest.root, Path(folder), against)
         stack.callback(copies.close)
         stack.callback(leave_all)
         verifying = _VerifyingTables(manifest, imported, profile, copies, Path(folder), stack)

@@ -1,4 +1,8 @@
-"""``${NAME}`` in settings, which stands for the value of an environment variable."""
+"""``${NAME}`` in settings, which stands for the value of an environment variable.
+
+``${NAME:-default}`` has a default, which counts where the variable is not set or is empty, as it
+does in a shell.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +12,30 @@ from typing import Any
 
 from dagster_models.errors import ErrorKind, WarehouseError
 
-VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+#: A variable, with its name and its default, None if it has none. A default holds no braces.
+VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}]*))?\}")
 
 
 def filled(text: str, environ: Mapping[str, str]) -> str:
-    """*text* with each variable's value filled in; a variable that is not set stays as written."""
-    return VARIABLE.sub(lambda match: environ.get(match[1], match[0]), text)
+    """*text* with each variable's value, or its default, filled in; one that has neither stays as
+    it is written."""
+    return VARIABLE.sub(lambda match: _value(match, environ), text)
+
+
+def _value(match: re.Match[str], environ: Mapping[str, str]) -> str:
+    if match[2] is None:
+        return environ.get(match[1], match[0])
+    return environ.get(match[1]) or match[2]
 
 
 def names_in(value: Any) -> list[str]:
-    """The names of the variables in a setting, in order."""
+    """The names of the variables without a default in a setting, in order: those that have to be
+    set."""
     if isinstance(value, Mapping):
         return [name for item in value.values() for name in names_in(item)]
-    return VARIABLE.findall(value) if isinstance(value, str) else []
+    if not isinstance(value, str):
+        return []
+    return [match[1] for match in VARIABLE.finditer(value) if match[2] is None]
 
 
 def filled_settings(settings: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:

@@ -312,6 +312,40 @@ def test_relative_paths_lead_to_the_files_that_dbt_has(tmp_path: Path) -> None:
         assert ["`path`" in it.what for it in remarks] == [True] * (path != ":memory:")
 
 
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("{{ env_var('DB', './x.duckdb') }}", "${DB:-../../shop/x.duckdb}"),
+        ('{{ env_var("DIR", default="data") }}/x.duckdb', "${DIR:-../../shop/data}/x.duckdb"),
+        ("data/{{ env_var('N', 7) }}.duckdb", "../../shop/data/${N:-7}.duckdb"),
+        ("{{ env_var('DB', '/data/x.duckdb') }}", "${DB:-/data/x.duckdb}"),
+        ("{{ env_var('DB', '') }}", "${DB}"),
+        ("{{ env_var('DB', target.name) }}", "${DB}"),
+        ("{{ env_var('DB', ':memory:') }}", "target/shop.duckdb"),
+    ],
+)
+def test_a_default_of_env_var_is_that_of_the_setting(
+    tmp_path: Path, path: str, expected: str
+) -> None:
+    shop = tmp_path / "shop"
+    shop.mkdir()
+    profile(shop, type="duckdb", path=path)
+    target = target_of(manifest_of(shop), None, tmp_path / "elsewhere/ours")[0]["dev"]
+    assert target["path"] == expected
+
+
+def test_the_default_of_a_password_is_not_read(tmp_path: Path) -> None:
+    given = profile(tmp_path, **{**POSTGRES, "password": "{{ env_var('PW', 's3cret') }}"})
+    assert given["dev"]["password"] == "${PW}"
+
+
+def test_a_file_whose_name_a_variable_may_change_has_no_name_of_its_own(tmp_path: Path) -> None:
+    erp = "{{ env_var('ERP', './erp.db') }}"
+    for file, expected in (({"path": erp, "alias": "erp"}, "${ERP:-erp.db}"), ({"path": erp}, "")):
+        found = profile(tmp_path, type="duckdb", path="x.duckdb", attach=[file])["dev"]
+        assert found.get("attach", {}).get("erp", {}).get("duckdb", "") == expected
+
+
 def test_an_import_says_that_a_run_builds_in_dbts_own_database(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,9 +12,14 @@ from typing import Any
 
 import pytest
 
+from dagster_models.cli.dbt_databases import FileCopies, copies_of
 from dagster_models.cli.main import main
+from dagster_models.dbt.verification.copies import DbtProfile
+from dagster_models.errors import DagsterModelsError
+from dagster_models.project.targets import usable_target
 from dbt_cases import dbt_test, manifest_of, step
 from dbt_profiles import dbt_profile, sql, write_shop
+from project_cases import load, write_project
 from systems import System
 
 ORDERS = "select 1 as id, 10 as amount union all select 2, 20"
@@ -109,3 +114,25 @@ def test_a_database_that_is_not_there_is_named(
 ) -> None:
     assert main(["import-dbt", str(shop), "--verify-tables", "--against", "nothing_here"]) == 1
     assert "nothing_here" in capsys.readouterr().err
+
+
+def test_a_path_of_the_environment_is_copied_if_it_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The profile's `env_var` has a default, or the variable is set; else no file is known."""
+    files = {"dagster_models.yaml": "name: p", "models/a.sql": "select 1 as n"}
+    project = load(write_project(tmp_path, files))
+
+    def copied(path: str) -> Path:
+        profile = DbtProfile("shop", "dev", {"type": "duckdb", "path": path})
+        target = usable_target(project)
+        copies = copies_of(project, target, profile.path, tmp_path, tmp_path / "copies", None)
+        assert isinstance(copies, FileCopies)
+        return copies.source
+
+    given = "{{ env_var('SHOP_DB', './x.duckdb') }}"
+    assert copied(given) == tmp_path / "x.duckdb"
+    monkeypatch.setenv("SHOP_DB", "/data/y.duckdb")
+    assert copied(given) == Path("/data/y.duckdb")
+    with pytest.raises(DagsterModelsError, match="is no file that can be copied"):
+        copied("{{ env_var('UNKNOWN') }}")

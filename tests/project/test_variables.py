@@ -177,6 +177,28 @@ def test_an_unset_variable_in_a_schema_prefix(tmp_path: Path) -> None:
         usable_target(project)
 
 
+@pytest.mark.parametrize(
+    ("environ", "path", "threads"),
+    [({}, "data/x.db", 4), ({"DB": "", "N": "8"}, "data/x.db", 8), ({"DB": "y.db"}, "y.db", 4)],
+)
+def test_a_default_counts_where_the_variable_is_not_set(
+    tmp_path: Path, environ: dict[str, str], path: str, threads: int
+) -> None:
+    """Nor where it is empty, as in a shell. Nobody has to set it."""
+    of_dev = "{type: duckdb, path: '${DB:-data/x.db}', threads: '${N:-4}'}"
+    settings = f"name: p\ntargets: {{dev: {of_dev}}}\n"
+    files = {"dagster_models.yaml": settings, "models/a.sql": "select 1 as n"}
+    target = usable_target(load(write_project(tmp_path, files), environ=environ))
+    assert (target.settings["path"], target.threads) == (str(tmp_path / path), threads)
+
+
+def test_the_default_of_a_password_is_plain_text(tmp_path: Path) -> None:
+    settings = "name: p\ntargets: {dev: {type: postgres, host: h, password: '${PW:-s3cret}'}}\n"
+    files = {"dagster_models.yaml": settings, "models/a.sql": "select 1 as n"}
+    with pytest.raises(ProjectError, match="`password` contains a password as plain text"):
+        load(write_project(tmp_path, files), environ={})
+
+
 def test_an_environment_variable_of_another_type(tmp_path: Path) -> None:
     (found,) = problems(tmp_path, ONE, THE_X="many")
     assert found.startswith(

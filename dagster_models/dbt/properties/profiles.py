@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from dagster_models.dbt.project.entry import BadDbtFile, read_yaml_file
+from dagster_models.dbt.project.env_vars import ENV_VAR, from_environment
 from dagster_models.dbt.project.manifest import Manifest
 from dagster_models.dbt.project.remarks import DBTS_OWN, Remark, Weight
+from dagster_models.util.environment import VARIABLE, filled
 from dagster_models.util.plain_names import NAME, plain_name
 
-_ENV_VAR = re.compile(r"\{\{\s*env_var\(\s*['\"](\w+)['\"]\s*(?:,[^)]*)?\)[^}]*\}\}")
 #: Settings of dbt's profiles -> ours. A secret always comes from the environment.
 _DUCKDB = {"path": "path", "threads": "threads"}
 _POSTGRES = {
@@ -89,7 +90,7 @@ def _settings(
         if key in known and known[key] in _SECRETS:
             found[known[key]] = _secret(value, project)
         elif key in known and value is not None:
-            found[known[key]] = _from_environment(value)
+            found[known[key]] = from_environment(value)
     if type_ == "duckdb":
         path = str(found.get("path") or "")
         found["path"] = _from(start, path) if _is_file(path) else _new_file(project)
@@ -107,11 +108,16 @@ def _new_file(project: str) -> str:
 
 def _is_file(path: str) -> bool:
     """Whether it is a file here, and no database elsewhere, as `md:shop`, or in memory."""
+    path = filled(path, {})
     return bool(path) and ":" not in path.partition("/")[0]
 
 
 def _from(start: str, path: str) -> str:
-    """A path of dbt's as it begins at our folder. One that begins with a variable is left."""
+    """A path of dbt's as it begins at our folder. Of one that begins with a variable the default
+    begins there; it is left if the variable has none."""
+    if (variable := VARIABLE.match(path)) and variable[2]:
+        default = _from(start, variable[2])
+        return f"${{{variable[1]}:-{default}}}{path[variable.end() :]}"
     if os.path.isabs(path) or path.startswith(("~", "$", "{")):
         return path
     return os.path.normpath(os.path.join(start, path))
@@ -125,7 +131,7 @@ def _attached(given: Sequence[Any], start: str) -> dict[str, Any]:
         of_file = isinstance(it, Mapping) and it.get("type") in (None, "duckdb")
         if not of_file or not it.keys() <= {"path", "alias", "type", "read_only"}:
             return {}
-        path = str(_from_environment(it.get("path") or ""))
+        path = str(from_environment(it.get("path") or ""))
         if not _is_file(path) or "{{" in path:
             return {}
         name = str(it.get("alias") or _name_of(path))
@@ -137,16 +143,12 @@ def _attached(given: Sequence[Any], start: str) -> dict[str, Any]:
 
 def _name_of(path: str) -> str:
     """The name that DuckDB gives to a file: the first part of the file's name that is not empty."""
+    path = VARIABLE.sub("$", path)  # whose value may be another name
     return next(filter(None, path.rpartition("/")[2].split(".")), "")
 
 
-def _from_environment(value: Any) -> Any:
-    """dbt's `{{ env_var('X') }}` as `${X}`."""
-    return _ENV_VAR.sub(r"${\1}", value) if isinstance(value, str) else value
-
-
 def _secret(value: Any, project: str) -> str:
-    found = _ENV_VAR.search(str(value))
+    found = ENV_VAR.search(str(value))
     return (
         f"${{{found[1]}}}"
         if found

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from dagster_models.dbt.project.entry import BadDbtFile, read_yaml_file
+from dagster_models.dbt.project.env_vars import from_environment
 from dagster_models.dbt.project.manifest import Manifest
 
 #: What a profile may say. Anything else may be another place in which dbt writes.
@@ -41,6 +42,11 @@ class DbtProfile:
     @property
     def type(self) -> str:
         return str(self.output["type"])
+
+    @property
+    def path(self) -> str:
+        """The path of a DuckDB file, with `env_var('X', 'default')` as `${X:-default}`."""
+        return str(from_environment(self.output.get("path") or ""))
 
     def on(self, database: str) -> dict[str, Any]:
         """The content of a profiles.yml with another database: a path, or a name."""
