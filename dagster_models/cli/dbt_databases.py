@@ -36,6 +36,10 @@ class Copies(ABC):
     def copy(self, name: str) -> str:
         """Copy the database; return what the setting, and dbt's, is for the copy."""
 
+    def is_missing(self, copy: str) -> bool:
+        """Whether the first who connects to *copy* makes it."""
+        return False
+
     @abstractmethod
     def close(self) -> None:
         """Remove what is outside of the folder."""
@@ -57,6 +61,9 @@ class FileCopies(Copies):
         if self.source.is_file():
             _copy_unless_written(self.source, into)
         return str(into)
+
+    def is_missing(self, copy: str) -> bool:
+        return not Path(copy).is_file()
 
     def close(self) -> None:
         """The folder is all."""

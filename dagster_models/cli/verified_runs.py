@@ -71,11 +71,14 @@ class DbtRunner:
     variables: str
     folder: Path
 
+    def reach(self, name: str, database: str) -> None:
+        """Have dbt connect to *database*, whose file its DuckDB then makes. What fails is left for
+        a run to report."""
+        self._called(["debug", "--connection"], name, self._place(name, database))
+
     def run(self, name: str, database: str, tests: bool = True) -> DbtRun:
         """Build all in *database*, twice if a second build is another one, and test it."""
-        place = self.folder / f"{name}_project"
-        copy_project(self.manifest.root, place)
-        write_yaml(self.folder / f"{name}_profile/profiles.yml", self.profile.on(database))
+        place = self._place(name, database)
         commands = [["build", *_of("seed", "model", "snapshot")]] * builds(self.manifest)
         if NodeNames(self.manifest).same:  # dbt does not wait for a seed that is read as a source
             commands.insert(0, ["seed"])
@@ -90,19 +93,30 @@ class DbtRunner:
             done.add(_json(target / "run_results.json"))
         return done
 
+    def _place(self, name: str, database: str) -> Path:
+        """The copy of the project, with a profile for *database* beside it."""
+        place = self.folder / f"{name}_project"
+        if not place.is_dir():
+            copy_project(self.manifest.root, place)
+            write_yaml(self.folder / f"{name}_profile/profiles.yml", self.profile.on(database))
+        return place
+
     def _call(self, command: Sequence[str], name: str, place: Path) -> None:
-        profiles = self.folder / f"{name}_profile"
-        target = place / "target"
-        results = target / "run_results.json"
+        results = place / "target/run_results.json"
         results.unlink(missing_ok=True)
-        call = [self.program, "--no-use-colors", *command, "--project-dir", str(place)]
-        call += ["--profiles-dir", str(profiles), "--target-path", str(target)]
-        call += ["--log-path", str(profiles), "--target", self.profile.target]
-        call += ["--vars", self.variables]
-        environ = {**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
-        done = _called(call, place, environ, f"`dbt {command[0]}` on a copy")
+        done = self._called([*command, "--target-path", str(results.parent)], name, place)
         if not results.is_file():
             raise DagsterModelsError(f"`dbt {command[0]}` failed:\n{_end(done)}")
+
+    def _called(
+        self, command: Sequence[str], name: str, place: Path
+    ) -> subprocess.CompletedProcess[str]:
+        profiles = self.folder / f"{name}_profile"
+        call = [self.program, "--no-use-colors", *command, "--project-dir", str(place)]
+        call += ["--profiles-dir", str(profiles), "--log-path", str(profiles)]
+        call += ["--target", self.profile.target, "--vars", self.variables]
+        environ = {**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
+        return _called(call, place, environ, f"`dbt {command[0]}` on a copy")
 
 
 def builds(manifest: Manifest) -> int:

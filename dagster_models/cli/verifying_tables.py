@@ -23,10 +23,11 @@ from dagster_models.cli.verified_runs import (
 from dagster_models.compilation.sql_text import relation_sql
 from dagster_models.compilation.tasks import warehouse_address
 from dagster_models.core.model import Project
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.dbt.importing import Imported
 from dagster_models.dbt.project.manifest import DbtNode, Manifest
 from dagster_models.dbt.project.names import NodeNames
-from dagster_models.dbt.verification.copies import DbtProfile, read_profile
+from dagster_models.dbt.verification.copies import read_profile
 from dagster_models.dbt.verification.reasons import with_reasons
 from dagster_models.dbt.verification.relations import Pair, RelationResult, RelationState, compared
 from dagster_models.dbt.verification.statements import without_database
@@ -55,32 +56,34 @@ def verified_tables(
         copies = copies_of(project, target, profile.path, manifest.root, Path(folder), against)
         stack.callback(copies.close)
         stack.callback(leave_all)
-        verifying = _VerifyingTables(manifest, imported, profile, copies, Path(folder), stack)
-        return verifying.results(program, options, into)
+        runner = program and DbtRunner(program, manifest, profile, options.vars, Path(folder))
+        verifying = _VerifyingTables(
+            manifest, imported, copies, Path(folder), stack, runner or None
+        )
+        return verifying.results(project, into)
 
 
 @dataclass
 class _VerifyingTables:
     manifest: Manifest
     imported: Imported
-    profile: DbtProfile
     copies: Copies
     folder: Path
     stack: ExitStack
-    runner: DbtRunner | None = None
+    runner: DbtRunner | None
     sides: dict[str, SessionSide] = field(default_factory=dict)
 
     def results(
-        self, program: str | None, options: argparse.Namespace, into: Path
+        self, written: Project, into: Path
     ) -> tuple[tuple[RelationResult, ...], tuple[TestResult, ...]]:
-        theirs = self.copies.copy("dbt")
-        if program is None:
+        """*written*: the project in the folder *into*."""
+        theirs, ours = self.copies.copy("dbt"), self.copies.copy("ours")
+        self._check_that_both_can_be_read(written, theirs, ours)
+        if self.runner is None:
             dbt = DbtRun(self.manifest, tests=dbt_results(self.manifest))
         else:
-            self.runner = DbtRunner(program, self.manifest, self.profile, options.vars, self.folder)
             dbt = self.runner.run("dbt", theirs)
         runner = OurRunner(into, self.folder)
-        ours = self.copies.copy("ours")
         times = builds(self.manifest) if self.runner else 1
         failed = runner.run(self.copies.setting, ours, times)
         project = load(runner.place, whole=False)
@@ -98,6 +101,28 @@ class _VerifyingTables:
         tests = compared_tests(self.manifest, dbt.tests, results, left_out, moments)
         return with_reasons(dbt.manifest, found), tuple(tests)
 
+    def _check_that_both_can_be_read(self, written: Project, theirs: str, ours: str) -> None:
+        """Open a copy before anything runs, as the runs may take hours: dbt's DuckDB may be newer
+        than ours. The file of a database keeps the format that it has, so a copy of one that is
+        there says it for both, and one that is not there is made by dbt.
+
+        Raises:
+            WarehouseError: our driver cannot read it.
+        """
+        checked = ours
+        if self.runner is not None and self.copies.is_missing(theirs):
+            self.runner.reach("dbt", theirs)
+            if self.copies.is_missing(theirs):  # opening it would make it ours
+                return
+            checked = theirs
+        with connect(self._address(written, checked)):
+            pass
+        leave_all()
+
+    def _address(self, project: Project, database: str) -> WarehouseAddress:
+        address = warehouse_address(project, usable_target(project))
+        return address_on(address, self.copies.setting, database)
+
     def _again(self, project: Project) -> SessionSide | None:
         """What a second run of dbt builds."""
         if self.runner is None:
@@ -109,10 +134,8 @@ class _VerifyingTables:
         return self.sides["again"]
 
     def _side(self, name: str, project: Project, database: str) -> SessionSide:
-        target = usable_target(project)
-        address = address_on(warehouse_address(project, target), self.copies.setting, database)
-        session = self.stack.enter_context(connect(address))
-        self.sides[name] = SessionSide(session, target)
+        session = self.stack.enter_context(connect(self._address(project, database)))
+        self.sides[name] = SessionSide(session, usable_target(project))
         return self.sides[name]
 
     def _pairs(

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from dagster_models.cli.dbt_databases import FileCopies, copies_of
@@ -19,6 +20,7 @@ from dagster_models.errors import DagsterModelsError
 from dagster_models.project.targets import usable_target
 from dbt_cases import dbt_test, manifest_of, step
 from dbt_profiles import dbt_profile, sql, write_shop
+from newer_duckdb import write_newer_file
 from project_cases import load, write_project
 from systems import System
 
@@ -136,3 +138,34 @@ def test_a_path_of_the_environment_is_copied_if_it_is_known(
     assert copied(given) == Path("/data/y.duckdb")
     with pytest.raises(DagsterModelsError, match="is no file that can be copied"):
         copied("{{ env_var('UNKNOWN') }}")
+
+
+@pytest.mark.parametrize("system", ["duckdb"], indirect=True)
+def test_a_newer_duckdb_of_dbt_is_reported_before_dbt_builds_anything(
+    system: System, shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """dbt is a program that makes the file of its profile as its DuckDB would do. As dbt's own
+    `debug` does, it refuses `--target-path`."""
+    newer, calls, program = (tmp_path / it for it in ("newer.duckdb", "calls", "dbt"))
+    write_newer_file(newer)
+    into = '$(sed -n \'s/^ *path: //p\' "$(dirname "$PWD")/dbt_profile/profiles.yml")'
+    program.write_text(
+        f'#!/bin/sh\necho "$2" >> {calls}\n'
+        f'case "$*" in *--target-path*) exit 2;; esac\ncp {newer} "{into}"\n'
+    )
+    program.chmod(0o755)
+    assert main(["import-dbt", str(shop), "--verify-tables", "--dbt", str(program)]) == 1
+    assert f"newer DuckDB than {duckdb.__version__}" in capsys.readouterr().err
+    assert calls.read_text() == "debug\n"
+
+
+@pytest.mark.parametrize("system", ["duckdb"], indirect=True)
+def test_a_database_of_a_newer_duckdb_is_reported_before_our_run(
+    system: System, shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    newer = tmp_path / "newer.duckdb"
+    write_newer_file(newer)
+    assert main(["import-dbt", str(shop), "--verify-tables", "--against", str(newer)]) == 1
+    printed = capsys.readouterr().err
+    assert f"newer DuckDB than {duckdb.__version__}" in printed
+    assert "Verifying" not in printed

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,6 +23,7 @@ from dagster_models.processes.server.attempt import CONFLICT_RETRIES, Stop, run
 from dagster_models.util import arrow_files as bulk
 from dagster_models.warehouses.base import WarehouseSession, find_proof
 from dagster_models.warehouses.duckdb.session import DuckDB, connect
+from newer_duckdb import write_newer_file
 from paths import environment_of_tests
 from systems import instrument
 from tasks import sql_task
@@ -48,17 +47,8 @@ def session(warehouse: DuckDB) -> Iterator[WarehouseSession]:
 
 
 def test_a_file_of_a_newer_duckdb_is_named_with_what_to_do(tmp_path: Path) -> None:
-    """The version of its format is that of no DuckDB yet, and the checksum fits it."""
     file = tmp_path / "w.duckdb"
-    duckdb.connect(str(file)).close()
-    data = bytearray(file.read_bytes())
-    data[12:20] = struct.pack("<Q", 9999)
-    file.write_bytes(data)
-    with pytest.raises(duckdb.Error, match="computed checksum") as refused:
-        duckdb.connect(str(file))
-    (checksum,) = re.findall(r"computed checksum (\d+)", str(refused.value))
-    data[:8] = struct.pack("<Q", int(checksum))
-    file.write_bytes(data)
+    write_newer_file(file)
     with pytest.raises(WarehouseError) as raised:
         connect({"path": str(file)})
     assert raised.value.kind is ErrorKind.VERSION_MISMATCH
