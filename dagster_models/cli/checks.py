@@ -1,9 +1,11 @@
-"""``dagster-models checks [SELECT ...]``: checks alone, on what is there. Nothing is written."""
+"""``dagster-models checks [SELECT ...]``: checks alone, on what is there. Nothing is written but
+what ``--store-failures`` asks for."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+import uuid
 from dataclasses import replace
 
 from dagster_models.cli.project import (
@@ -14,7 +16,12 @@ from dagster_models.cli.project import (
     refuse_missing,
 )
 from dagster_models.cli.selection import add_selection, wanted
-from dagster_models.compilation.tasks import TargetStep, checks_task, warehouse_address
+from dagster_models.compilation.tasks import (
+    TargetStep,
+    builder_of,
+    checks_task,
+    warehouse_address,
+)
 from dagster_models.core.checks import Check, checks_of
 from dagster_models.core.model import Project, Step
 from dagster_models.errors import SelectionError
@@ -28,6 +35,8 @@ from dagster_models.reporting.step_results import step_result
 from dagster_models.reporting.terminal import Terminal
 from dagster_models.util.steady_clock import steady_time
 
+_SHELL = "shell"  #: the run of what leaves no commit record
+
 HELP = "run checks alone, of models and sources as they are; exit code 1 if one fails"
 
 
@@ -35,6 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
     add_target(parser)
     add_vars(parser)
+    text = (
+        "keep the rows that fail in their tables, as a build does: those of checks that say"
+        " `store_failures: true`"
+    )
+    parser.add_argument("--store-failures", action="store_true", help=text)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -47,11 +61,14 @@ def run(options: argparse.Namespace) -> int:
     began = steady_time()
     terminal = Terminal(sys.stdout)
     terminal.found(checks=sum(len(step.checks) for step in selected))
+    # The commit record of a table with failing rows has the name of its run: one for each call.
+    run_id = f"checks-{uuid.uuid4()}" if options.store_failures else _SHELL
     results: list[StepResult] = []
     try:
         with connect(warehouse_address(project, target)) as session:
             for number, step in enumerate(selected, start=1):
-                results.append(result_of(session, TargetStep(project, step, target, builds=False)))
+                it = TargetStep(project, step, target, builds=False)
+                results.append(result_of(session, it, run_id))
                 terminal.finished(number, len(selected), results[-1])
     finally:
         leave_all()
@@ -59,9 +76,14 @@ def run(options: argparse.Namespace) -> int:
     return 0 if all(result.state == "succeeded" for result in results) else 1
 
 
-def result_of(session: Session, it: TargetStep) -> StepResult:
-    """Run the checks of one step."""
-    outcome = run_checks(session, checks_task(it, "shell", 1), it.address)
+def result_of(session: Session, it: TargetStep, run_id: str = _SHELL) -> StepResult:
+    """Run the checks of one step. With a *run_id* of its own it stores the rows that fail."""
+    task = checks_task(it, run_id, 1)
+    stores = [check.store.schema for check in task.checks if check.store is not None]
+    if stores and run_id != _SHELL:
+        session.prepare(sorted(set(stores)))
+        task = replace(task, builder=builder_of(it.project, it.target))
+    outcome = run_checks(session, task, it.address)
     outcome = shown(outcome, it.project.secrets)
     return step_result(it.name, it, "succeeded" if outcome.succeeded else "failed", outcome)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dagster_models.cli.main import main
 from dagster_models.compilation.leftovers import leftovers
 from dagster_models.compilation.tasks import builder_of, task_for
 from dagster_models.core.messages import Outcome
@@ -111,3 +112,21 @@ def test_the_rows_of_a_declared_check_are_stored(runs: Runs) -> None:
     runs.write({"models/m/t.sql": MODEL.replace(", store_failures: true", "")})
     (left,) = leftovers(runs.load(), target, built)
     assert (str(left.relation), left.kept) == ("m.failures_not_null_k", "")
+
+
+def test_checks_alone_store_rows_if_they_are_asked_to(runs: Runs) -> None:
+    """A build and a command replace each other's table, and each call is a run of its own."""
+
+    with runs.connect() as session:  # which keeps the warehouse process for all of them
+
+        def stored(*words: str) -> Any:
+            assert main(["--project", str(runs.root), "checks", "t.not_null_k", *words]) == 0
+            return session.query("select v from m.failures_not_null_k order by v")
+
+        build(runs, "null, 7")
+        session.execute("insert into m.t values (null, 8)")
+        assert stored("--store-failures") == [(7,), (8,)]
+        session.execute("delete from m.t where v = 7")
+        assert stored("--store-failures") == [(8,)]
+        build(runs, "null, 9")
+        assert stored() == [(9,)]
