@@ -229,6 +229,14 @@ def test_values_of_a_type(value: object, written: str | None, type_: str, expect
         ("2024-01-05 10:00:00.0000001+02:00", "timestamptz", BadValue),
         ("2024-01-05 10:00:00+02:00", "timestamptz", "2024-01-05 10:00:00+02:00"),
         ("2024-01-05 10:00:00", "DATE", BadValue),
+        ("2024-01-05T10:00:00Z", "TIMESTAMP", "2024-01-05 10:00:00"),
+        ("'2024-01-05T10:00:00+00:00'", "timestamp(3) without time zone", "2024-01-05T10:00:00"),
+        ("2024-01-05 10:00:00.1234567 -00", "TIMESTAMP", BadValue),
+        ("2024-01-05 10:00:00.123456789Z", "TIMESTAMP_NS", "2024-01-05 10:00:00.123456789"),
+        ("'2024-01-05 10:00:00+01'", "TIMESTAMP", BadValue),
+        ("'2024-01-05 10:00:00+00:30'", "TIMESTAMP", BadValue),
+        ("2024-01-05T10:00:00Z", "DATE", BadValue),
+        ("2024-01-05T10:00:00Z", "timestamptz", "2024-01-05 10:00:00+00:00"),
     ],
 )
 def test_no_value_of_yaml_becomes_another_one(written: str, type_: str, expected: object) -> None:

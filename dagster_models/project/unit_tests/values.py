@@ -23,6 +23,10 @@ _LENGTH = re.compile(
     r"(?:varchar|char|bpchar|character|character varying)\s*\((\d+)\)", re.IGNORECASE
 )
 _PLAIN = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
+_WITHOUT_ZONE = re.compile(
+    r"datetime|timestamp(?:_(?:s|ms|us|ns))?(?:\s*\(\d\))?(?: without time zone)?", re.IGNORECASE
+)
+_UTC = re.compile(r" ?(?:Z|[+-]00(?::?00)?)$", re.ASCII)
 _FRACTION = re.compile(r":\d\d\.(\d+)", re.ASCII)
 
 
@@ -39,7 +43,11 @@ def text_of(cell: Cell, type_: str) -> str | None:
         if length and len(cell.written) > int(length[1]):
             raise _misfit(cell, type_, f"It has more than {length[1]} characters.")
         return cell.written
-    found = read(_spelled(cell))
+    spelled = _spelled(cell)
+    found = read(spelled)
+    if found is None and _WITHOUT_ZONE.fullmatch(type_):
+        # As every warehouse casts it. Of other offsets one drops them, and the next moves the hours.
+        found = read(_UTC.sub("", spelled))
     if found is None:
         raise _misfit(cell, type_, _advice(cell, type_))
     return found

@@ -8,6 +8,7 @@ each command with who has carried it out. Without ADAPTER_SUITE_PYTHON all is le
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import json
 import os
@@ -213,11 +214,13 @@ def _result(found: Mapping[str, Any], manifest: Any) -> RunResult:
 
 
 def _close_connections() -> None:
-    """Those of dbt: a DuckDB file is open in one process alone."""
+    """Those of dbt: a DuckDB file is open in one process alone. What a test that has failed had open
+    is in a cycle with its traceback."""
     for adapter in FACTORY.adapters.values():
         adapter.cleanup_connections()
         with contextlib.suppress(AttributeError):
             adapter.connections.close_all_connections()
+    gc.collect()
 
 
 def _current() -> str:
