@@ -46,7 +46,7 @@ def text_of(cell: Cell, type_: str) -> str | None:
     spelled = _spelled(cell)
     found = read(spelled)
     if found is None and _WITHOUT_ZONE.fullmatch(type_):
-        # As every warehouse casts it. Of other offsets one drops them, and the next moves the hours.
+        # As every warehouse casts it. Some drop other offsets, and some move the hours by them.
         found = read(_UTC.sub("", spelled))
     if found is None:
         raise _misfit(cell, type_, _advice(cell, type_))

@@ -214,8 +214,8 @@ def _result(found: Mapping[str, Any], manifest: Any) -> RunResult:
 
 
 def _close_connections() -> None:
-    """Those of dbt: a DuckDB file is open in one process alone. What a test that has failed had open
-    is in a cycle with its traceback."""
+    """Those of dbt: a DuckDB file is open in one process alone. What a failed test had open is in a
+    cycle with its traceback."""
     for adapter in FACTORY.adapters.values():
         adapter.cleanup_connections()
         with contextlib.suppress(AttributeError):
