@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from dagster_models.project.first_project import DEFINITIONS, HOME, project_text
+from dagster_models.project.first_project import DEFINITIONS, HOME, definitions_text, project_text
 from dagster_models.project.settings import PROJECT_FILE
 
 PYPROJECT = "pyproject.toml"
@@ -21,18 +21,6 @@ WORKFLOW = ".github/workflows/dagster_models.yml"
 _HEAD = """\
 # yaml-language-server: $$schema=target/schemas/dagster_models.json
 # Every key is in docs/configuration.md. `dagster-models check` reports what is wrong.
-"""
-_DEFINITIONS = """\
-from pathlib import Path
-
-from dagster import Definitions
-
-from dagster_models import load_project, models_executor
-
-defs = Definitions.merge(
-    load_project(Path(__file__).parent),
-    Definitions(executor=models_executor),  # of runs without a job, too
-)
 """
 _PYPROJECT = """\
 [build-system]
@@ -154,7 +142,7 @@ def texts(name: str, folder: str, example: bool) -> dict[str, str]:
     """Path -> text of each file. ``example``: with a model, a seed, a check and a unit test."""
     templates: Mapping[str, str] = {
         PROJECT_FILE: _HEAD + project_text(name),
-        DEFINITIONS: _DEFINITIONS,
+        DEFINITIONS: definitions_text(),
         PYPROJECT: _PYPROJECT + TABLES,
         WORKFLOW: _WORKFLOW,
     }

@@ -26,7 +26,7 @@ from dagster_models.dbt.text.python_text import MODULE, MODULE_TEXT, uses_sessio
 from dagster_models.dbt.text.renderer import Renderer
 from dagster_models.dbt.text.target import target_values
 from dagster_models.dbt.yaml_text import with_header, yaml_text
-from dagster_models.project.first_project import DEFINITIONS
+from dagster_models.project.first_project import DEFINITIONS, definitions_text
 from dagster_models.project.settings import PROJECT_FILE
 from dagster_models.util.plain_names import plain_name
 
@@ -47,13 +47,6 @@ _OTHER_SESSION = (
     "its session is a DuckDB in memory, which has no tables but those of dbt.ref and dbt.source"
 )
 _OTHER_DATABASE = "a step of another database has its name, so it is in the schema"
-_DEFINITIONS = """\
-from pathlib import Path
-
-from dagster_models import load_project{import_}
-
-defs = load_project(Path(__file__).parent{assets})
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,12 +307,9 @@ class _Importing:
 
     def _definitions(self) -> None:
         """definitions.py, with the exposures of the project as assets."""
-        import_ = assets = ""
         if self.beside.exposures:
             self.files[f"{_EXPOSURES}.py"] = self.beside.exposures
-            import_ = f"\n\nfrom {_EXPOSURES} import {_EXPOSURES.upper()}"
-            assets = f", assets={_EXPOSURES.upper()}"
-        self.files[DEFINITIONS] = _DEFINITIONS.format(import_=import_, assets=assets)
+        self.files[DEFINITIONS] = definitions_text(_EXPOSURES if self.beside.exposures else "")
 
     def _project(self) -> dict[str, Any]:
         name = plain_name(self.manifest.project_name)

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dagster_models import models_executor
 from dagster_models.cli.main import main
 from dagster_models.dbt.importing import ImportOptions, import_project
 from dagster_models.definitions.launch import location_of
@@ -158,6 +161,25 @@ def test_what_it_prints_next_works_and_a_folder_is_one_of_a_file(
     with location_of(into, {}) as location:
         assert set(location.keys) == {"marts.a"}
     assert os.environ["DAGSTER_HOME"] == str(into / ".dagster_home")
+
+
+@pytest.mark.parametrize("exposures", [{}, {"exposure.shop.board": {"name": "board"}}])
+def test_what_is_written_runs_without_a_job_as_its_jobs_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exposures: dict[str, Any]
+) -> None:
+    """ "Materialize" in the UI starts such runs."""
+    root = tmp_path / "shop"
+    reads = {"depends_on": {"nodes": ["model.shop.a"]}}
+    given = {name: {**it, "type": "dashboard", **reads} for name, it in exposures.items()}
+    manifest_of(root, sql("a"), exposures=given)
+    assert main(["import-dbt", str(root)]) == 0
+    into = tmp_path / "shop_models"
+    monkeypatch.syspath_prepend(str(into))
+    monkeypatch.delitem(sys.modules, "exposures", raising=False)
+    loaded = runpy.run_path(str(into / "definitions.py"))["defs"]
+    without_a_job = loaded.resolve_implicit_global_asset_job_def()
+    assert without_a_job.executor_def is models_executor
+    assert len(loaded.resolve_asset_graph().get_all_asset_keys()) == 1 + len(exposures)
 
 
 def test_no_name_means_two_things_where_folders_schemas_and_sources_have_the_same_one(
