@@ -30,7 +30,7 @@ from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import Canceled, ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes import handshake, wire
 from dagster_models.processes.client import launch
-from dagster_models.processes.client.session import Session, connect
+from dagster_models.processes.client.session import Session, connect, settle
 from dagster_models.processes.server import operations
 from dagster_models.processes.server.attempt import Stop
 from dagster_models.processes.server.connection import ClientConnection
@@ -322,6 +322,19 @@ def test_a_killed_server_is_told_and_replaced(address: WarehouseAddress) -> None
         assert not session.settle(task("t", "", run_id="k"), lost)
         assert session.settle(task("t", "", run_id="r"), lost)
         assert session.query("from s.t") == [("old",)]
+
+
+@pytest.mark.timeout(19)  # a process that starts is given 20 s to answer
+def test_a_frozen_server_is_killed_after_the_wait(address: WarehouseAddress) -> None:
+    """It has answered before, so it is given no time to open the database."""
+    with connect(address) as session:
+        session.run(task("t", "select 'old' as n"))
+        session.send({"op": "task", "task": task_to_json(task("t", ENDLESS, run_id="k"))})
+        os.kill(session.server_pid, signal.SIGSTOP)
+        assert settle(address, task("t", "", run_id="k"), session.identity, 0.1) is False
+        with pytest.raises(WarehouseLost):
+            session.receive()
+    assert settle(address, task("t", ""), session.identity) is True
 
 
 @pytest.mark.parametrize("_", range(5))

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 from dagster_models import warehouse as public
-from dagster_models.errors import Canceled, DagsterModelsError, WarehouseError
+from dagster_models.errors import Canceled, DagsterModelsError, ErrorKind, WarehouseError
 from dagster_models.processes.client.session import connect
 from dagster_models.processes.client.step_connection import StepConnection
 from dagster_models.processes.client.tables import to_arrow
@@ -325,6 +325,14 @@ def running(thread: threading.Thread) -> set[str]:
         names.add(frame.f_code.co_name)
         frame = frame.f_back
     return names
+
+
+def test_after_the_end_no_session_is_opened() -> None:
+    connection = StepConnection(pytest.fail)
+    connection.end()
+    with pytest.raises(WarehouseError) as caught:
+        connection.use(lambda session: None)
+    assert caught.value.kind is ErrorKind.SESSION_CLOSED
 
 
 def test_a_close_wakes_a_thread_that_waits_for_an_answer(connection: StepConnection) -> None:

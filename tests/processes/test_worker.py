@@ -14,6 +14,7 @@ import pytest
 from addresses import duckdb_at
 from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.messages import Verdict
+from dagster_models.core.python_code import LoadedFile, PythonCode
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind
 from dagster_models.processes import wire
@@ -519,6 +520,90 @@ def test_a_step_that_is_reported_as_canceled_does_nothing_any_more(
         os.kill(session.server_pid, signal.SIGCONT)
     assert worker.answer().verdict is Verdict.CANCELED
     assert session.query("select 1 from duckdb_tables() where table_name = 'late'") == []
+
+
+@pytest.mark.parametrize("kind", ["python", pytest.param("script", marks=pytest.mark.nightly)])
+def test_a_failed_step_is_reported_when_the_statements_of_its_threads_have_ended(
+    worker: Driver, session: Session, tmp_path: Path, kind: str
+) -> None:
+    """Here one in a slow function, between whose calls DuckDB looks for an interrupt."""
+    os.mkfifo(fails := tmp_path / "fails")
+    call = "md5(repeat('x', 80000000 + n::int))"
+    slow = f"select 1 as n union all select n + 1 from slow where {call} > ''"
+    statements = f"create table begun as select 1; with recursive slow as ({slow}) from slow"
+    head = "def model(w):" if kind == "python" else "from dagster_models import warehouse as w"
+    body = f"""
+import threading
+def left():
+    try: w.execute({statements!r})
+    finally: w.execute("create table late as select 1 as n")
+threading.excepthook = lambda it: None
+threading.Thread(target=left, daemon=True).start()
+open({str(fails)!r}).close()
+raise ValueError
+"""
+    worker.start(kind, head + (indent(body, "    ") if kind == "python" else body))
+    left = worker.next_session()["session_id"]
+    folder = Path(session.bulk_folders[0]).with_name(left)  # it goes when the session has ended
+    assert folder.exists()
+    while not session.query("select 1 from duckdb_tables() where table_name = 'begun'"):
+        pass
+    fails.write_text("")
+    assert not worker.answer().succeeded
+    assert not folder.exists()
+    assert session.query("select 1 from duckdb_tables() where table_name = 'late'") == []
+
+
+@pytest.mark.nightly
+def test_a_model_is_published_when_the_statements_of_its_threads_have_ended(
+    worker: Driver, session: Session, tmp_path: Path
+) -> None:
+    os.mkfifo(returns := tmp_path / "returns")
+    late = "create table late as select md5(repeat('x', 80000000)) as n"
+    source = f"""
+    import threading
+    def model(warehouse):
+        def run(): warehouse.execute("create table begun as select 1 as n; {late}")
+        threading.Thread(target=run, daemon=True).start()
+        open({str(returns)!r}).close()
+        return [{{"n": 1}}]
+    """
+    worker.start("python", source)
+    while not session.query("select 1 from duckdb_tables() where table_name = 'begun'"):
+        pass
+    returns.write_text("")
+    assert worker.answer().verdict is Verdict.COMMITTED
+    assert session.query("select 1 from duckdb_tables() where table_name = 'late'") == [(1,)]
+
+
+def test_a_thread_left_behind_cannot_write_while_the_model_is_published(worker: Driver) -> None:
+    path = worker.write(
+        "check.py",
+        """
+        import threading
+        def check(warehouse):
+            (left,) = (it for it in threading.enumerate() if it.name == "left")
+            left.published.set()
+            left.join(20)
+            return True
+        """,
+    )
+    source = """
+    import threading
+    def model(warehouse):
+        def write():
+            left.published.wait()
+            warehouse.execute("create table late as select 1 as n")
+        threading.excepthook = lambda it: print(it.exc_value.name)
+        left = threading.Thread(target=write, name="left", daemon=True)
+        left.published = threading.Event()
+        left.start()
+        return [{"n": 1}]
+    """
+    code = PythonCode(LoadedFile(str(path), path.name), str(worker.folder), (), {}, {})
+    outcome = worker.run("python", source, checks=(CheckTask("c", "", code=code),))
+    assert outcome.verdict is Verdict.COMMITTED
+    assert worker.out.take("\n").endswith("SessionClosed\n")
 
 
 def test_a_cancel_stops_queries_in_threads_that_the_model_waits_for(worker: Driver) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.processes.client.holders import is_held
 from dagster_models.processes.handshake import read_listener
 from dagster_models.util import runtime_files
 from dagster_models.util.orphans import MARK
@@ -188,17 +189,20 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def kill(pid: int, path: str) -> None:
-    """Kill the warehouse process of *path* (SIGKILL), if it is still the one with that pid."""
+def is_served_by(pid: int, path: str) -> bool:
+    """Whether the warehouse process of *path* is still the one with that pid."""
     listener = read_listener(path)
     if listener is None or (listener.pid, listener.host) != (pid, socket.gethostname()):
-        return  # another one has taken its place: it is gone
-    free = runtime_files.acquire(f"{path}.lock")
-    if free is not None:  # nobody holds the lock for life any more: the pid may be anybody's
-        os.close(free)
-        return
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+        return False  # another one has taken its place: it is gone
+    # Where nobody holds the lock for life any more, the pid may be anybody's.
+    return is_held(path)
+
+
+def kill(pid: int, path: str) -> None:
+    """Kill the warehouse process of *path* (SIGKILL), if it is still the one with that pid."""
+    if is_served_by(pid, path):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def started_line(pid: int) -> str:

@@ -114,14 +114,17 @@ def settle(
     sessions are lost too, and the next process reads the commit record. Raises WarehouseError if
     the record cannot be read.
     """
-    session_id = lost.session_id if lost else ""
+    session_id, path = lost.session_id if lost else "", key_of(address)
+    # A process that has opened the database answers at once; others may still be opening it.
+    had_it = lost is not None and launch.is_served_by(lost.server_pid, path)
+    end = time.monotonic() + wait_seconds
     try:
-        with connect(address) as session:
-            return session.settle(task, session_id, wait_seconds)
+        with connect(address, wait_seconds if had_it else None) as session:
+            return session.settle(task, session_id, max(0.0, end - time.monotonic()))
     except WarehouseError as error:
         if lost is None or error.kind not in (ErrorKind.IN_DOUBT, ErrorKind.TIMEOUT):
             raise
-    launch.kill(lost.server_pid, key_of(address))
+    launch.kill(lost.server_pid, path)
     with connect(address) as session:
         return session.settle(task, session_id, wait_seconds)
 

@@ -21,7 +21,7 @@ class StepConnection:
 
     Threads of the user's code take turns. An exception that is not the warehouse's own answer (e.g.
     a KeyboardInterrupt in the middle of a frame) leaves the session in an unknown state. So it is
-    given up, and the next use opens another. ``end`` waits until those are over, too.
+    given up, and the next use opens another. ``close`` waits until those are over, too.
     """
 
     def __init__(self, connect: Callable[[], Session]) -> None:
@@ -46,10 +46,10 @@ class StepConnection:
         with self._turn:
             self._thread = threading.get_ident()
             try:
+                self._refuse_if_over()
                 if self._session is None:
                     self._session = self._connect()
-                if self._is_over:  # ``end`` looks for a session after it has said so
-                    raise WarehouseError(ErrorKind.SESSION_CLOSED, "the step is over")
+                    self._refuse_if_over()  # ``end`` looks for a session after it has said so
                 return do(self._session)
             except BaseException as error:
                 if not _answered(error):
@@ -80,18 +80,8 @@ class StepConnection:
             self._given_up.append(session)
 
     def close(self) -> None:
-        """End the sessions; what they left open is rolled back by the warehouse process."""
-        session, self._session = self._session, None
-        if session is not None:
-            session.shutdown()  # wakes a thread of the user's that still waits for an answer
-            session.close()
-        while self._given_up:
-            self._given_up.pop().close()
-
-    def end(self) -> None:
-        """The same, and wait until the warehouse process has ended them, with all that they were
-        doing. Every later use is refused."""
-        self._is_over = True
+        """End the sessions; what they left open is rolled back. Wait until the warehouse process
+        has ended them, with all that they were doing. A later use opens another."""
         session = self._session
         if session is not None:
             session.hang_up()  # a thread of the user's that waits for an answer gets it soon
@@ -99,6 +89,19 @@ class StepConnection:
             self._give_up()
             while self._given_up:
                 self._given_up.pop().await_end()
+
+    def end(self) -> None:
+        """Close it, and refuse every later use."""
+        self._is_over = True
+        self.close()
+
+    def _refuse_if_over(self) -> None:
+        if self._is_over:
+            raise WarehouseError(
+                ErrorKind.SESSION_CLOSED,
+                "the code of this step has returned, and a thread that it has left behind uses the"
+                " warehouse: wait for the thread (join) before the code returns",
+            )
 
     def leave(self) -> None:
         """Do not use the session any more, which somebody else goes on with. Waits for a thread

@@ -91,12 +91,11 @@ class StepProcess(Controlled):
             outcome = self._outcome(attempt)
         finally:
             attempt.phase = Phase.OVER
-            if attempt.canceled.is_set():
-                # "Canceled" says that nothing happens any more. If it takes too long, the run
-                # worker kills this process, and reports that.
-                self._connection.end()
+            # The answer says that nothing happens any more, also in threads that the user's code
+            # has left behind. If that takes too long, a cancel or the model's timeout kills this
+            # process, and the run worker reports that.
+            self._connection.end()
             attempt.over.set()
-            self._connection.close()
         outcome = replace(outcome, started_at=started_at, seconds=time.perf_counter() - clock)
         self._streams.flush()  # before the answer: the run worker then takes all output
         self._send({"outcome": outcome.to_json(), "loaded": loaded_libraries(task, self._modules)})
@@ -242,8 +241,10 @@ class StepProcess(Controlled):
         if attempt.canceled.is_set():
             discard(table)
         elif not isinstance(how, Custom):
-            # On a session of its own: what the user's code left open is rolled back.
-            self._connection.close()
+            # On a session of its own: what the user's code left open is rolled back, and what a
+            # thread of it still runs has ended before anybody can read the new table.
+            used, self._connection = self._connection, StepConnection(self._connect)
+            used.end()
 
         def send(session: Session) -> Outcome:
             if isinstance(how, Custom):
