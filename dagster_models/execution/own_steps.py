@@ -71,17 +71,28 @@ class OwnSteps:
     # -- starts --------------------------------------------------------------------------------
 
     def start(self, starts: Iterable[Start]) -> Iterator[DagsterEvent]:
-        """Start these steps for Dagster, in one commit, and hand them to runners."""
-        with one_commit(self._run.job):  # a step is reported before it is started
-            started = [(it.step, self._park(it.step, it.attempt)) for it in starts]
-        for step, running in started:
-            event = running.parked.start_event
-            yield event
-            if event.is_step_failure:  # its start could not be stored
-                error = DagsterModelsError(error_message(event))
-                self._not_handed_over(step, running, error, final=True)
-            else:
-                yield from self._hand_over(step, running)
+        """Start these steps for Dagster, and hand each one to its runner at once.
+
+        Their starts are stored in one commit, for which no runner waits: it takes as long as a
+        small step. If this process is killed before that commit, Dagster counts these steps among
+        those that have not run, and a re-execution asks the warehouse for their commit records, as
+        it does for all others.
+        """
+        events: list[DagsterEvent] = []
+        with one_commit(self._run.job):
+            for it in starts:
+                events += self._start(it.step, it.attempt)
+        yield from events
+
+    def _start(self, step: str, attempt: int) -> Iterator[DagsterEvent]:
+        running = self._park(step, attempt)
+        event = running.parked.start_event
+        yield event
+        if event.is_step_failure:  # its start could not be stored
+            error = DagsterModelsError(error_message(event))
+            self._not_handed_over(step, running, error, final=True)
+        else:
+            yield from self._hand_over(step, running)
 
     def adopt(self, found: FoundCommit) -> Iterator[DagsterEvent]:
         """Treat a step as started, because an earlier run's commit of it still stands."""

@@ -161,8 +161,12 @@ def test_steps_that_end_together_are_stored_together(
 def test_steps_that_start_together_are_stored_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each start is stored before the step begins, and one commit is one wait for the disk."""
-    project = make_project(tmp_path, {f"models/m{n}.sql": "select 1 as id" for n in range(5)})
+    """One commit is one wait for the disk, and the queries begin before it is over."""
+    os.mkfifo(tmp_path / "pipe")
+    columns = "auto_detect = false, header = true, columns = {id: 'int'}"
+    last = f"select id from read_csv('{tmp_path / 'pipe'}', {columns})"
+    texts = {f"models/m{n}.sql": "select 1 as id" for n in range(4)} | {"models/m4.sql": last}
+    project = make_project(tmp_path, texts)
     (project.home / "dagster.yaml").write_text(POOLED_YAML)
     project.write({"definitions.py": COUNTING})
     monkeypatch.setenv("DAGSTER_HOME", str(project.home))
@@ -172,8 +176,10 @@ def test_steps_that_start_together_are_stored_together(
     assert starts == [["STEP_START"] * 5]
 
 
-#: Writes down the step events of each commit.
+#: Writes down the step events of each commit, and lets no STEP_START be committed before somebody
+#: reads the pipe.
 COUNTING = """
+import threading
 from pathlib import Path
 from dagster_models import load_project
 from dagster_models._dagster import shards, storage
@@ -182,10 +188,18 @@ here = Path(__file__).parent
 stored = []
 transaction, store = shards._transaction, storage.PooledSqliteEventLogStorage.store_event
 
+def write():
+    (here.parent / "pipe").write_text("id\\n1\\n")
+
 @shards.contextlib.contextmanager
 def counting(shard):
     with transaction(shard) as connection:
         yield connection
+        if "STEP_START" in stored and "index" not in shard.path:
+            writer = threading.Thread(target=write, daemon=True)
+            writer.start()
+            writer.join(30)
+            assert not writer.is_alive(), "no query has begun"
     if stored and "index" not in shard.path:
         with open(here / "commits", "a") as file:
             print(*stored, file=file)
