@@ -219,10 +219,15 @@ def _letters(source: TokenizedText) -> str | None:
         if interval[1] == _QUOTED or not tokens[interval.start() + 1].text.isdigit():
             return None
     names = {token.text for token, letter in zip(tokens, letters, strict=True) if letter in _NAMES}
-    # The case of a name may be contents: kept_case.py looks into the tree for that.
-    if not WORDS.isdisjoint(names) or any(name != name.lower() for name in names):
+    lower = {name.lower() for name in names}
+    if not WORDS.isdisjoint(lower) or (names != lower and _case_counts(source)):
         return None
     return letters.replace(_QUOTED, _NAME)
+
+
+def _case_counts(source: TokenizedText) -> bool:
+    """Whether the case of a name may be contents. kept_case.py looks into the tree for that."""
+    return source.dialect.columns_keep_case or source.dialect.keys_in_result
 
 
 def _is_common(letters: str) -> bool:

@@ -11,13 +11,12 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
-from sqlglot.dialects.dialect import Dialect as SqlglotDialect
 from sqlglot.errors import TokenError
 
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.executed_comments import opened
-from dagster_models.sql.literals import layout
+from dagster_models.sql.literals import layout, sqlglot_dialect
 from dagster_models.sql.rewriting.token_rewriter import TEXTS
 from dagster_models.sql.tokens import TokenizedText
 from dagster_models.util.positions import Lines
@@ -95,7 +94,7 @@ def _first(text: str, dialect: str) -> int | None:
     """Where Jinja begins outside of comments, literals and quoted names, None if it does not."""
     if "{" not in text or not _OPENING.search(text):
         return None
-    tokenizer = SqlglotDialect.get_or_raise(dialect)
+    tokenizer = sqlglot_dialect(dialect)
     plain = opened(text) if dialect_of(dialect).executes_comments else text
     inside = _inside(plain, dialect)
     for match in _OPENING.finditer(plain):

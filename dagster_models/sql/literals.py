@@ -16,9 +16,10 @@ from dagster_models.sql.rewriting.token_rewriter import TEXTS
 
 class Layout:
     """Places of a text, in its order. They are found when they are asked for: most ask for one
-    kind of them."""
+    kind of them. All who ask for a text get the same tokens, so nobody changes them (sqlglot's
+    parser may add to their comments, which nobody reads)."""
 
-    def __init__(self, text: str, tokens: Sequence[Token]) -> None:
+    def __init__(self, text: str, tokens: list[Token]) -> None:
         self._text, self.tokens = text, tokens
 
     @cached_property
@@ -39,19 +40,20 @@ class Layout:
         return [text[it.start : it.end + 1] for it in self.tokens]
 
 
-@lru_cache(maxsize=8)  # those who compare texts ask for the same few several times
+@lru_cache(maxsize=8)  # a text is asked for its marks, for Jinja and for what it reads in turn
 def layout(text: str, dialect: str) -> Layout:
     """Read the places. Raises SqlSyntaxError for a text that has no tokens."""
     try:
-        tokens: list[Token] = _dialect(dialect).tokenize(text)
+        tokens: list[Token] = sqlglot_dialect(dialect).tokenize(text)
     except TokenError as error:
         raise SqlSyntaxError(f"the text has no tokens: {error}", 1, 1) from None
     return Layout(text, tokens)
 
 
 @cache
-def _dialect(name: str) -> SqlglotDialect:
-    """sqlglot makes a new one each time that it is asked."""
+def sqlglot_dialect(name: str) -> SqlglotDialect:
+    """sqlglot makes a new one each time that it is asked. ValueError for one that it does not
+    know."""
     return SqlglotDialect.get_or_raise(name)
 
 
@@ -69,7 +71,7 @@ def needs_quotes(name: str, dialect: str) -> bool:
     """Whether a name is not one word that the dialect reads as a name."""
     if not (name.isidentifier() and name.isascii()):
         return True
-    reserved = _dialect(dialect).generator_class.RESERVED_KEYWORDS
+    reserved = sqlglot_dialect(dialect).generator_class.RESERVED_KEYWORDS
     return name.lower() in reserved or name.upper() in reserved or name.upper() in _RESERVED
 
 

@@ -11,8 +11,7 @@ from itertools import chain, takewhile
 from typing import Any
 
 from sqlglot import exp
-from sqlglot.dialects.dialect import Dialect as SqlglotDialect
-from sqlglot.errors import ParseError, SqlglotError, TokenError
+from sqlglot.errors import ParseError, SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from dagster_models.errors import SqlSyntaxError, UnreadableSql
@@ -20,6 +19,7 @@ from dagster_models.sql.bind_comments import bind_comments
 from dagster_models.sql.canonical import canonical_words
 from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.executed_comments import opened
+from dagster_models.sql.literals import layout, sqlglot_dialect
 from dagster_models.sql.parsed import Placeholder
 from dagster_models.sql.rewriting.prepare import prepare
 from dagster_models.sql.rewriting.token_rewriter import TEXTS, Prepared
@@ -74,16 +74,15 @@ class TokenizedText:
 
     def __init__(self, text: str, dialect: str) -> None:
         self.text, self.dialect = text, dialect_of(dialect)
-        self.parser = parser = SqlglotDialect.get_or_raise(dialect)
-        self.lines = Lines(text)
+        self.parser, self.lines = sqlglot_dialect(dialect), Lines(text)
         if self.dialect.executes_comments:
             text = opened(text)  # of the same length
         try:
-            self.tokens: list[Token] = parser.tokenize(text)
+            self.tokens: list[Token] = layout(text, dialect).tokens
             blanks = None if text.isascii() else self.dialect.zero_width
             if blanks is not None and blanks.search(text):
-                self.tokens = parser.tokenize(_blanked(text, self.tokens, blanks))
-        except TokenError:
+                self.tokens = layout(_blanked(text, self.tokens, blanks), dialect).tokens
+        except SqlSyntaxError:
             raise self.unclosed() from None
         self._opened = text
         self._trees: list[exp.Expr] | None = None

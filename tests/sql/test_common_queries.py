@@ -15,7 +15,7 @@ import paths
 from common_texts import CommonTexts
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.sql.common_queries import FUNCTIONS, WORDS
-from dagster_models.sql.dialects.table import DIALECTS
+from dagster_models.sql.dialects.table import DIALECTS, dialect_of
 from dagster_models.sql.nodes import unlink
 from dagster_models.sql.parse import parse_common, parse_source
 from dagster_models.sql.parsed import ParsedSql
@@ -164,6 +164,32 @@ def test_every_text_of_the_tests_is_read_as_with_a_tree(dialect: str) -> None:
     texts = dict.fromkeys(texts_of_tests())
     assert len(texts) > 3000
     assert [*(it for text in texts for it in differences(text, dialect))] == []
+
+
+#: Those that fold the names of columns, so that their case is no contents.
+FOLDING = tuple(
+    it for it in DIALECTS if not (dialect_of(it).columns_keep_case or dialect_of(it).keys_in_result)
+)
+
+
+def test_names_in_capitals_take_no_tree_where_the_warehouse_folds_them() -> None:
+    text = 'SELECT O.Total, o.ID AS Id, "Key" FROM Raw.Orders AS O ORDER BY TOTAL'
+    assert {"snowflake", "postgres"} <= {*FOLDING} < {*DIALECTS}
+    for dialect in DIALECTS:
+        assert (by_tokens(text, dialect) is not None) == (dialect in FOLDING), dialect
+    assert [*differences(text, *FOLDING)] == []
+    assert by_tokens("select PRIOR from a", "snowflake") is None
+
+
+@pytest.mark.parametrize("count", [20, pytest.param(1000, marks=pytest.mark.nightly)])
+def test_random_texts_in_capitals_are_read_as_with_a_tree(count: int) -> None:
+    random, common = Random(3), 0
+    for text in CommonTexts(random).texts(count):
+        words = [random.choice((it, it.upper(), it.title())) for it in text.split(" ")]
+        dialect = random.choice(FOLDING)
+        assert [*differences(" ".join(words), dialect)] == []
+        common += by_tokens(" ".join(words), dialect) is not None
+    assert count // 4 < common < count
 
 
 @pytest.mark.parametrize("count", [20, pytest.param(1000, marks=pytest.mark.nightly)])

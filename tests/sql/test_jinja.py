@@ -8,10 +8,14 @@ from typing import Any
 import duckdb
 import pytest
 import yaml
+from sqlglot.dialects.dialect import Dialect as SqlglotDialect
 
 from dagster_models.errors import ProjectError, SqlSyntaxError
 from dagster_models.sql import jinja
 from dagster_models.sql.jinja import jinja_in_literals, refuse_jinja
+from dagster_models.sql.literals import layout
+from dagster_models.sql.parse import parse_sql
+from dagster_models.sql.regions import full_text
 from paths import DATA
 from project_cases import load, split_case, write_project
 
@@ -144,13 +148,32 @@ def test_it_begins_where_the_text_before_it_is_no_comment_and_no_literal(
     assert found == jinja._first(text, dialect)
 
 
-def test_a_template_in_a_comment_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    tokenize, calls = jinja.SqlglotDialect.tokenize, list[str]()
+@pytest.fixture
+def tokenized(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The texts of which sqlglot has been asked for tokens."""
+    tokenize, calls = SqlglotDialect.tokenize, list[str]()
 
     def counted(self: Any, text: str) -> Any:
         calls.append(text)
         return tokenize(self, text)
 
-    monkeypatch.setattr(jinja.SqlglotDialect, "tokenize", counted)
+    monkeypatch.setattr(SqlglotDialect, "tokenize", counted)
+    layout.cache_clear()
+    return calls
+
+
+def test_a_template_in_a_comment_is_read_once(tokenized: list[str]) -> None:
     assert jinja._first(COMMENTED, "duckdb") is None
-    assert len(calls) == 1
+    assert len(tokenized) == 1
+
+
+def test_all_that_a_load_asks_of_a_text_takes_its_tokens_once(tokenized: list[str]) -> None:
+    text = "select '{{ ref(x) }}' from a /* @incremental */ where at > $since /* @end */"
+    refuse_jinja(text, "duckdb")
+    full = full_text(text, "duckdb")
+    assert parse_sql(text, "duckdb").placeholders
+    assert [*jinja_in_literals(text, "duckdb")]
+    assert tokenized == [text]
+    assert full is not None
+    assert parse_sql(full, "duckdb").references
+    assert tokenized == [text, full]
