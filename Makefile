@@ -14,6 +14,11 @@ DUCKDB2 := $(VENV)/duckdb-$(DUCKDB2_VERSION)
 # What sends SQL or data to DuckDB, or stops it. The rest is the same with each version of DuckDB.
 DUCKDB_TESTS := tests/warehouses tests/execution/test_executor.py $(patsubst %,tests/processes/test_%.py, \
 	broker checks copies exports failing_rows materialization python_values streams warehouse_api)
+DBT := $(VENV)/dbt
+DBT_PACKAGES := dbt-core==1.11.16 dbt-duckdb==1.11.1 dbt-postgres==1.11.0 dbt-tests-adapter==1.20.0
+# A Python that has dbt, if it is not to be installed (see tests/support/real_dbt.py).
+DAGSTER_MODELS_DBT ?=
+NIGHTLY := DAGSTER_MODELS_TEST_EXHAUSTIVE=1 DAGSTER_MODELS_DBT=$(or $(DAGSTER_MODELS_DBT),$(abspath $(DBT)/bin/python))
 NOT_DUCKDB := postgres or spark or ducklake or mariadb or iceberg
 
 export DAGSTER_HOME := $(CURDIR)/$(HOME_DIR)
@@ -69,9 +74,11 @@ test: setup ## run the linter, the type checker and all tests
 	@$(PYTEST)
 	@$(MAKE) --no-print-directory test-duckdb2
 
-test-nightly: $(VENV)/.installed-nightly setup ## run every test, also those that are too slow for `make test` (this takes hours)
-	@DAGSTER_MODELS_TEST_EXHAUSTIVE=1 $(PYTEST) -m ""
-	@$(MAKE) --no-print-directory test-duckdb2 \
+# It begins with what it cannot test here, and ends each part with what was skipped, and why.
+test-nightly: setup $(VENV)/.installed-nightly $(if $(DAGSTER_MODELS_DBT),,$(DBT)/.installed) ## run every test, also those that are too slow for `make test` (this takes hours)
+	@$(NIGHTLY) $(BIN)/python tests/support/nightly_needs.py
+	@$(NIGHTLY) $(PYTEST) -rs -m ""
+	@$(MAKE) --no-print-directory test-duckdb2 PYTEST='$(PYTEST) -rs' \
 		DUCKDB_TESTS='tests/warehouses tests/processes tests/execution tests/whole'
 
 conformance: setup ## ask every warehouse what it can do, and print the matrix of docs/warehouse_authors.md
@@ -82,6 +89,12 @@ conformance: setup ## ask every warehouse what it can do, and print the matrix o
 $(VENV)/.installed-nightly: $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --editable '.[ray,store]' 'moto[s3]>=5.2,<6' flask flask-cors \
 		adlfs gcsfs gcp-storage-emulator --constraint constraints.txt
+	@touch $@
+
+# dbt itself, with which tests compare, in an environment of its own, with the DuckDB of the tests.
+$(DBT)/.installed: $(VENV)/.installed
+	@$(PYTHON) -m venv $(DBT)
+	@$(DBT)/bin/python -m pip install --quiet $(DBT_PACKAGES) "$$(grep ^duckdb== constraints.txt)"
 	@touch $@
 
 # constraints.txt pins DuckDB 1.5, and `pip install` without it brings DuckDB 2, which needs Python 3.11.

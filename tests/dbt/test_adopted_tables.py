@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,9 +15,9 @@ from dagster_models.core.adopted import Adopted
 from dagster_models.dbt.adoption import AdoptedNode
 from dbt_cases import manifest_of, step
 from dbt_profiles import dbt_profile, sql, write_shop
+from real_dbt import PYTHON, needs_dbt
 from systems import System, duckdb_system
 
-PYTHON = os.environ.get("DAGSTER_MODELS_DBT", "")
 SNAPSHOT = {"strategy": "check", "check_cols": ["amount"], "unique_key": "id"}
 
 
@@ -122,7 +121,7 @@ select * from {{ ref('raw') }}
 
 @pytest.mark.nightly
 @pytest.mark.timeout(300)
-@pytest.mark.skipif(not PYTHON, reason="DAGSTER_MODELS_DBT is no Python that has dbt")
+@needs_dbt
 @pytest.mark.parametrize("system", ["duckdb", "postgres"], indirect=True)
 def test_runs_go_on_from_what_dbt_itself_has_built(
     system: System,

@@ -16,11 +16,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-PYTHON = os.environ.get("DAGSTER_MODELS_DBT", "")
+from real_dbt import PYTHON, needs_dbt
+
 PROJECT = Path(__file__).parents[1] / "data/dbt_tests"
 pytestmark = [
     pytest.mark.nightly,
-    pytest.mark.skipif(not PYTHON, reason="DAGSTER_MODELS_DBT is no Python that has dbt"),
+    needs_dbt,
 ]
 
 

@@ -20,14 +20,14 @@ import pytest
 from dagster_models.cli.main import main
 from dbt_profiles import dbt_profile, sql, write_shop
 from pages import Page
+from real_dbt import PYTHON, needs_dbt
 from systems import System
 
 PAGE = Page.of("import_dbt.md")
-PYTHON = os.environ.get("DAGSTER_MODELS_DBT", "")
 pytestmark = [
     pytest.mark.nightly,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(not PYTHON, reason="DAGSTER_MODELS_DBT is no Python that has dbt"),
+    needs_dbt,
 ]
 
 FILES = {

@@ -14,7 +14,14 @@ _FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --dump-dom"
     " --disable-background-networking --disable-component-update --disable-sync"
 )
-needs_browser = pytest.mark.skipif(_CHROMIUM is None, reason="there is no Chromium")
+
+
+def why_no_browser() -> str:
+    """Why there is none to look with; "" if there is one."""
+    return "" if _CHROMIUM else "no chromium found: apt-get install chromium"
+
+
+needs_browser = pytest.mark.skipif(bool(why_no_browser()), reason=why_no_browser())
 
 
 def document_of(address: str, folder: Path) -> str:

@@ -18,9 +18,13 @@ from pathlib import Path
 
 import pytest
 
-needs_ray = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None, reason="Ray is not installed: make test-nightly does"
-)
+
+def why_no_ray() -> str:
+    """Why there is no cluster to test with; "" if there is one."""
+    return "" if importlib.util.find_spec("ray") else "ray not installed: make test-nightly does it"
+
+
+needs_ray = pytest.mark.skipif(bool(why_no_ray()), reason=why_no_ray())
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",

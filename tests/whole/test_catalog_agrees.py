@@ -1,6 +1,6 @@
 """A text with the columns of dbt's catalog is what dbt compiles, token by token.
 
-It runs if DAGSTER_MODELS_DBT is a Python that has dbt-core and dbt-duckdb.
+It needs dbt: see tests/support/real_dbt.py.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from dagster_models.cli.main import main
+from real_dbt import PYTHON, needs_dbt
 
-PYTHON = os.environ.get("DAGSTER_MODELS_DBT", "")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(600),
-    pytest.mark.skipif(not PYTHON, reason="DAGSTER_MODELS_DBT is no Python that has dbt"),
+    needs_dbt,
 ]
 FILES = {
     "dbt_project.yml": "name: shop\nprofile: shop\nversion: '1.0'\n",

@@ -1,7 +1,6 @@
 """Incremental models and snapshots hold the same rows as dbt's, on the data of dbt's own tests.
 
-These run if DAGSTER_MODELS_DBT is a Python that has dbt-core, dbt-duckdb, dbt-postgres and
-dbt-tests-adapter (1.11 or 1.12 of dbt-core, and the duckdb of the tests). What is compared is where
+They need dbt: see tests/support/real_dbt.py. What is compared is where
 both mean the same; where they differ by design, docs/models.md says how.
 """
 
@@ -29,12 +28,12 @@ from dagster_models.project.targets import usable_target
 from dbt_profiles import dbt_profile
 from paths import SUPPORT
 from project_cases import load, write_project
+from real_dbt import PYTHON, needs_dbt
 from systems import System, session_of
 
-PYTHON = os.environ.get("DAGSTER_MODELS_DBT", "")
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not PYTHON, reason="DAGSTER_MODELS_DBT is no Python that has dbt"),
+    needs_dbt,
 ]
 
 _attempts = count(1)

@@ -23,6 +23,7 @@ import pytest
 from dagster._grpc.client import DagsterGrpcClient
 from dagster._grpc.server import wait_for_grpc_server
 
+from namespaces import needs_namespaces
 from pages import Page
 from paths import REPOSITORY
 
@@ -65,15 +66,9 @@ PROJECT = {
 }
 
 
-def can_enter() -> bool:
-    command = ["unshare", "--mount", "--pid", "--fork", "mount", "--make-rprivate", "/"]
-    tools = all(map(shutil.which, ("unshare", "setpriv")))
-    return os.getuid() == 0 and tools and subprocess.run(command, check=False).returncode == 0
-
-
 pytestmark = [
     pytest.mark.nightly,
-    pytest.mark.skipif(not can_enter(), reason="no namespaces can be made here"),
+    needs_namespaces,
 ]
 
 

@@ -1,6 +1,6 @@
 """What a project with templates sends is what dbt compiles of the same files, token by token.
 
-It runs if DAGSTER_MODELS_DBT is a Python that has dbt-core and dbt-duckdb.
+It needs dbt: see tests/support/real_dbt.py.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dagster_models.cli.main import main
+from real_dbt import PYTHON, needs_dbt
 from template_cases import (
     MODELS,
     TEMPLATES,
@@ -22,11 +23,10 @@ from template_cases import (
     words,
 )
 
-PYTHON = os.environ.get("DAGSTER_MODELS_DBT", "")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(600),
-    pytest.mark.skipif(not PYTHON, reason="DAGSTER_MODELS_DBT is no Python that has dbt"),
+    needs_dbt,
 ]
 
 
