@@ -30,6 +30,10 @@ def of_asks(done: Imported) -> tuple[ReportedModel, str]:
     return model, str(done.files.get(model.path, ""))
 
 
+def quoted(name: str) -> str:
+    return f'"{name}"'
+
+
 def model(name: str, text: str, **config: Any) -> dict[str, Any]:
     return step(name, raw_code=text, config={"materialized": "table", **config})
 
@@ -67,6 +71,41 @@ def test_the_columns_of_a_seed_are_its_first_line_also_as_a_source(tmp_path: Pat
     assert of_asks(done)[1].endswith('select "Id", "a;b", "c" from mid\n')
 
 
+@pytest.mark.parametrize("adapter", ["duckdb", "postgres"])
+def test_the_columns_of_what_builds_add_to_are_those_of_its_first_build(
+    tmp_path: Path, adapter: str
+) -> None:
+    """Those of a snapshot stand before dbt's own, whose names are written without quotes."""
+    where = "{% if is_incremental() %} where id > (select max(id) from {{ this }}){% endif %}"
+    raw = model("raw", f"select id from (select 1 as id) s{where}", materialized="incremental")
+    kept = step(
+        "mid",
+        kind="snapshot",
+        raw_code='select *, 2 as "At" from {{ ref("raw") }}',
+        config={
+            "materialized": "snapshot",
+            "hard_deletes": "new_record",
+            "snapshot_meta_column_names": {"dbt_valid_to": "Ends"},
+        },
+    )
+    asks, text = of_asks(imported(tmp_path, raw, kept, adapter=adapter))
+    own = f"dbt_scd_id dbt_updated_at dbt_valid_from {'Ends' if adapter == 'duckdb' else 'ends'}"
+    names = ["id", "At", *own.split(), "dbt_is_deleted"]
+    assert f"select {', '.join(map(quoted, names))} from mid" in text
+    (said,) = asks.frozen.values()
+    assert said.endswith("(by models/marts/mid.sql, as its first build makes them)")
+
+
+@pytest.mark.parametrize("kind", ["table", "incremental", "view"])
+def test_the_columns_of_an_enforced_contract_have_its_order(tmp_path: Path, kind: str) -> None:
+    """But for those of a view, which has them as its text does."""
+    contracted = model("mid", "select 1 as a, 2 as b", materialized=kind, contract={"enforced": 1})
+    columns = {name: {"name": name, "data_type": "int"} for name in ("b", "a")}
+    _, text = of_asks(imported(tmp_path, {**contracted, "columns": columns}))
+    listed = '"a", "b"' if kind == "view" else '"b", "a"'
+    assert f"select {listed} from mid" in text
+
+
 def test_what_asks_is_incremental_is_asked_once_more(tmp_path: Path) -> None:
     """Another text is rendered meanwhile, which does not ask it."""
     text = "select {{ star(ref('mid')) }}{% if is_incremental() %}, 1 as n{% endif %}"
@@ -97,7 +136,17 @@ def test_what_a_text_appends_to_is_as_before_when_it_is_rendered_once_more(
 @pytest.mark.parametrize(
     "mid",
     [
-        model("mid", "select 1 as id", materialized="incremental"),
+        model(
+            "mid",
+            "select 1 as id{% if is_incremental() %}, 2 as n{% endif %}",
+            materialized="incremental",
+        ),
+        model(
+            "mid",
+            "select id from (select 1 as id){% if is_incremental() %}"
+            " union all select * from {{ this }}{% endif %}",
+            materialized="incremental",
+        ),
         model("mid", "select 1 as id", contract={"enforced": True}),
         model("mid", "select * from somewhere.else_"),
         model("mid", "select 1"),
@@ -108,11 +157,12 @@ def test_what_a_text_appends_to_is_as_before_when_it_is_rendered_once_more(
             "mid", "select 1 as id", **{"post-hook": [{"sql": "Alter table {{ this }} add n int"}]}
         ),
         step("mid", kind="seed", original_file_path="seeds/none.csv"),
-        step("mid", kind="snapshot", raw_code="select 1 as id"),
+        step("mid", kind="snapshot", raw_code="select * from somewhere.else_"),
+        model("mid", "select 1 as id", materialized="materialized_view"),
     ],
     ids=[
-        *("incremental", "contract", "outside", "unnamed", "a circle"),
-        *("itself", "wrong", "hook", "no file", "snapshot"),
+        *("a later column", "a later star", "contract", "outside", "unnamed", "a circle"),
+        *("itself", "wrong", "hook", "no file", "snapshot", "another kind"),
     ],
 )
 def test_what_no_text_says_in_full_needs_the_warehouse(tmp_path: Path, mid: Any) -> None:

@@ -75,7 +75,7 @@ class Renderer:
         self._known = ColumnsOfTexts(
             self.manifest,
             self.placeholders,
-            lambda it: self.render(it.raw_code, it, False, Seen()),
+            lambda it, later: self.render(it.raw_code, it, later, Seen()),
         )
         self._looked_up: set[str] = set()  #: nodes whose columns ``_known`` has been asked for
         self._contexts: dict[str, dict[str, Any]] = {}  #: by package
@@ -313,7 +313,7 @@ class Renderer:
             return None, ""
         if node.unique_id not in self._looked_up:
             raise AsksColumns(node.unique_id)
-        return self._known.of(node), f"by {node.path}"
+        return self._known.of(node), self._known.says(node)
 
     def _this(self, unique_id: str) -> RelationObject:
         """An ephemeral model knows where a relation of its own would be."""
