@@ -21,6 +21,7 @@ import yaml
 
 from dagster_models.dbt.project.manifest import DbtNode
 from dagster_models.dbt.text.errors import NeedsWarehouse, NotImportable
+from dagster_models.dbt.text.literal_dates import counted_between
 from dagster_models.dbt.text.macros import Macros, Return
 from dagster_models.dbt.text.relations import ColumnObject, NamedColumn, RelationObject
 from dagster_models.dbt.text.variables import own_copy
@@ -71,10 +72,50 @@ class Adapter:
     def quote_as_configured(self, name: str, part: str = "identifier") -> str:
         return self.quote(name)
 
+    def execute(self, sql: str, *_: Any, **__: Any) -> tuple[str, list[tuple[int]]]:
+        """The rows of a query whose answer stands in it. Raises NeedsWarehouse for any other."""
+        found = counted_between(sql, self._kind)
+        if found is None:
+            raise NeedsWarehouse("adapter.execute()")
+        return "", [(found,)]
+
     def __getattr__(self, name: str) -> Callable[..., NoReturn]:
         if name.startswith("__"):
             raise AttributeError(name)
         return refusing(f"adapter.{name}()")
+
+
+class Results:
+    """``store_result()`` and ``load_result()``: what ``Adapter.execute`` has answered to a text."""
+
+    def __init__(self) -> None:
+        self._rows = dict[str, list[tuple[int]]]()
+
+    def store(self, name: str, response: Any = None, agate_table: Any = None) -> str:
+        if not isinstance(agate_table, list):
+            raise NeedsWarehouse("store_result()")
+        self._rows[name] = agate_table
+        return ""
+
+    def load(self, name: str) -> _Answer:
+        if name not in self._rows:
+            raise NeedsWarehouse("load_result()")
+        return _Answer(self._rows[name])
+
+
+class _Answer:
+    """A result, of which the rows alone are known: dbt's has a table and a response, too."""
+
+    def __init__(self, rows: list[tuple[int]]) -> None:
+        self.data = rows
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise NeedsWarehouse(f"`{name}` of a result")
+
+    def __getitem__(self, name: str) -> Any:
+        return getattr(self, name)
 
 
 class _Nothing:
@@ -217,8 +258,6 @@ def static_context(column: type[ColumnObject], quote: str) -> dict[str, Any]:
         "Column": column,
         "modules": _modules(),
         "flags": SimpleNamespace(FULL_REFRESH=False, WHICH="run", FAIL_FAST=False, EMPTY=False),
-        "load_result": refusing("load_result()"),
-        "store_result": refusing("store_result()"),
         "store_raw_result": refusing("store_raw_result()"),
         "load_agate_table": refusing("load_agate_table()"),
         "submit_python_job": refusing("submit_python_job()"),

@@ -22,6 +22,7 @@ from dagster_models.dbt.text.columns_of_texts import ColumnsOfTexts
 from dagster_models.dbt.text.context import (
     Adapter,
     ConfigObject,
+    Results,
     Seen,
     TargetObject,
     env_var,
@@ -144,6 +145,7 @@ class Renderer:
         return made
 
     def _context(self, node: DbtNode, incremental: bool, seen: Seen) -> dict[str, Any]:
+        results = Results()
         own: dict[str, Any] = {
             "modules": with_noted_clock(self.static["modules"], seen),
             "adapter": Adapter(
@@ -168,6 +170,8 @@ class Renderer:
             "project_name": self.manifest.project_name,
             "dbt_version": self.manifest.dbt_version,
             "doc": self._doc,
+            "store_result": results.store,
+            "load_result": results.load,
             "pre_hooks": [],
             "post_hooks": [],
         }
