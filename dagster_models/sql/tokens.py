@@ -75,6 +75,10 @@ class TokenizedText:
     def __init__(self, text: str, dialect: str) -> None:
         self.text, self.dialect = text, dialect_of(dialect)
         self.parser, self.lines = sqlglot_dialect(dialect), Lines(text)
+        if (nul := text.find("\0")) >= 0:
+            # DuckDB and PostgreSQL run what stands before it, and do not say so.
+            what = "there is a NUL character, at which a warehouse ends the text"
+            raise self.error(what, nul, "Delete it, or write chr(0).")
         if self.dialect.executes_comments:
             text = opened(text)  # of the same length
         try:

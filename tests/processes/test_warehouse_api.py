@@ -30,6 +30,21 @@ def table(value: Any) -> pa.Table:
     return made if isinstance(made, pa.Table) else made.read_all()
 
 
+def test_sql_that_a_warehouse_would_cut_is_refused_before_it_is_sent() -> None:
+    """DuckDB and PostgreSQL end a text at a NUL character, and run what stands before it."""
+
+    def connect_() -> Any:
+        raise AssertionError("nothing is sent")
+
+    warehouse = Warehouse(StepConnection(connect_))
+    for call in (
+        lambda: warehouse.sql("select 1 -- a\0\nunion all select 2"),
+        lambda: warehouse.execute("insert into t select 1 -- a\0\nwhere false"),
+    ):
+        with pytest.raises(ValueError, match="what follows would not run"):
+            call()
+
+
 def test_sql_with_half_a_character_is_refused_before_it_is_sent() -> None:
     """A driver's own error of it names no cause."""
 

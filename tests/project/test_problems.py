@@ -41,6 +41,23 @@ def test_a_file_that_is_not_utf8_is_reported_with_its_place(tmp_path: Path) -> N
     assert "1 problem" in report, "to its reader it must not be unknown"
 
 
+def test_sql_that_a_warehouse_would_cut_is_reported_whoever_writes_it(tmp_path: Path) -> None:
+    """DuckDB and PostgreSQL run what stands before a NUL character: here, one row of two."""
+    files = {
+        "models/a.sql": "select 1 as n -- a\0\nunion all select 2",
+        "models/b.py": "def sql(vars):\n    return 'select 1 as n -- \\0\\nwhere false'",
+        "models/c.py": "def model(warehouse):\n    return warehouse.sql('select 1 -- \\0')",
+        "checks/d.sql": "select * from e\n-- \0\nwhere n > 1",
+        "models/e.sql": "select 1 as n",
+        "dagster_models.yaml": "name: p\nunreadable_sql: warn",
+    }
+    report = report_of(write_project(tmp_path, files))
+    what = "there is a NUL character, at which a warehouse ends the text"
+    lines = [line for line in report.splitlines() if line.endswith(what)]
+    places = ["checks/d.sql:2:4", "models/a.sql:1:19", "models/b.py:1:1", "models/c.py:2:1"]
+    assert [line.partition(": error: ")[0] for line in lines] == places
+
+
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     root = write_project(tmp_path, {"models/b.sql": "select * from a"})
     (root / "models/a.sql").symlink_to(root / "gone.sql")

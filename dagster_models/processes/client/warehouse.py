@@ -212,7 +212,7 @@ class Warehouse:
     def _text(self, query: str) -> str:
         if not isinstance(query, str):
             raise TypeError(f"SQL must be a str, not {type(query).__qualname__}")
-        _refuse_surrogates(query)
+        _refuse_unsendable(query)
         text = self._with_windows(self._queries.get(query, query))
         if SINCE not in text:
             return text
@@ -232,7 +232,7 @@ class Warehouse:
         return text
 
     def _relation(self, name: str) -> str:
-        _refuse_surrogates(name)
+        _refuse_unsendable(name)
         known = self._relations.get(name)
         return quoted(name) if known is None else known
 
@@ -245,7 +245,12 @@ _NO_VALUE = (
 )
 
 
-def _refuse_surrogates(text: str) -> None:
+def _refuse_unsendable(text: str) -> None:
+    if "\0" in text:
+        raise ValueError(
+            "the SQL holds '\\x00', at which a warehouse ends the text: what follows would not run."
+            " Write chr(0) where the character is meant"
+        )
     try:
         text.encode()
     except UnicodeEncodeError as error:
