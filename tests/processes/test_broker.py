@@ -203,10 +203,8 @@ def test_a_commit_after_an_error_is_refused_not_swallowed(session: Session) -> N
 
 def test_cancel_stops_a_long_query(session: Session) -> None:
     session.send({"op": "query", "sql": ENDLESS})
-    asked = time.monotonic()
     session.cancel()
     answer = session.receive()
-    assert time.monotonic() - asked < 2
     assert isinstance(wire.error_from_json(answer["error"]), Canceled)
     assert session.query("select 1") == [(1,)]
 
@@ -588,11 +586,9 @@ def test_the_databases_folder_is_made(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    started = time.monotonic()
     with pytest.raises(WarehouseError, match="File exists") as caught:
         connect(address_of(tmp_path / "file" / "w.duckdb"))
-    assert caught.value.kind is ErrorKind.START_FAILED
-    assert time.monotonic() - started < 10
+    assert caught.value.kind is ErrorKind.START_FAILED  # after 20 s it would be a TIMEOUT
 
 
 def test_a_python_that_cannot_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,7 +151,8 @@ def test_it_is_waited_for_as_long_as_lock_timeout_says(
         with pytest.raises(WarehouseError, match=message) as caught:
             connect(duckdb_at(path, idle_seconds=0.1, lock_timeout=seconds))
         assert caught.value.kind is ErrorKind.IN_USE
-        assert seconds <= time.monotonic() - began < seconds + 8
+        # Without it a client waits for 20 s.
+        assert seconds <= time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize("holder", [PRIVATE], indirect=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from test_spark_server import SERVER, settings_at
+from test_spark_server import settings_of
 
 from dagster_models.core.check_tasks import OWN_RELATION, CheckTask
 from dagster_models.core.materializations import Function, View
@@ -31,11 +31,9 @@ from sail_server import SailServer
 from systems import given_up, session_of
 from tasks import sql_task
 
-_is_there = pytest.mark.skipif(not SERVER, reason="DAGSTER_MODELS_TEST_SPARK names no server")
-
 
 def of_spark(test: Any) -> Any:
-    return pytest.mark.nightly(_is_there(test))
+    return pytest.mark.nightly(pytest.mark.timeout(600)(test))
 
 
 TWICE = Function((("x", "bigint"),), (("", "bigint"),))
@@ -43,8 +41,8 @@ TABLE = Function((("x", "int"),), (("n", "bigint"), ("k", "string")))
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> dict[str, Any]:
-    return settings_at(tmp_path)
+def settings(request: pytest.FixtureRequest, location: str) -> dict[str, Any]:
+    return settings_of(request, location)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
-"""Apache Spark's own Connect server, without Delta: queries, views, errors, comments and a cancel.
+"""Apache Spark's own Connect server: what needs no Delta, as queries, views, errors and a cancel.
 
-It is started from PyPI's `pyspark`, which needs Java, by hand (see docs/warehouses.md), as it takes
-half a minute and a gigabyte: DAGSTER_MODELS_TEST_SPARK=host:port names it.
+DAGSTER_MODELS_TEST_SPARK=host:port names one that has none. Without it they ask the server of
+`support/spark_server.py`, whose Delta is not used here.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from systems import session_of
 from tasks import sql_task
 
 SERVER = os.environ.get("DAGSTER_MODELS_TEST_SPARK", "")
-pytestmark = [
-    pytest.mark.nightly,
-    pytest.mark.skipif(not SERVER, reason="DAGSTER_MODELS_TEST_SPARK names no server"),
-]
+#: For the first test the server is started.
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(600)]
 
 
-def settings_at(folder: Path) -> dict[str, Any]:
+def settings_of(request: pytest.FixtureRequest, location: str) -> dict[str, Any]:
     """The server, with its tables in a folder of the test's own."""
+    if not SERVER:
+        return {**request.getfixturevalue("apache_spark").settings, "location": location}
     host, _, port = SERVER.rpartition(":")
-    return {"host": host, "port": int(port), "location": str(folder / "tables")}
+    return {"host": host, "port": int(port), "location": location}
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> dict[str, Any]:
-    return settings_at(tmp_path)
+def settings(request: pytest.FixtureRequest, location: str) -> dict[str, Any]:
+    return settings_of(request, location)
 
 
 @pytest.fixture
