@@ -350,6 +350,25 @@ def test_after_the_end_no_session_is_opened() -> None:
     assert caught.value.kind is ErrorKind.SESSION_CLOSED
 
 
+def test_a_thread_that_waits_for_its_turn_is_refused(connection: StepConnection) -> None:
+    errors = list[WarehouseError]()
+
+    def use() -> None:
+        with pytest.raises(WarehouseError) as caught:
+            connection.use(lambda session: session.execute("create table late as select 1 as n"))
+        errors.append(caught.value)
+
+    thread = threading.Thread(target=use)
+
+    def publish(session: Any) -> None:
+        thread.start()
+        connection.refuse()
+
+    connection.use(publish)
+    thread.join()
+    assert [it.kind for it in errors] == [ErrorKind.SESSION_CLOSED]
+
+
 def test_a_close_wakes_a_thread_that_waits_for_an_answer(connection: StepConnection) -> None:
     connection.use(lambda session: None)
     errors = list[BaseException]()

@@ -90,9 +90,13 @@ class StepConnection:
             while self._given_up:
                 self._given_up.pop().await_end()
 
+    def refuse(self) -> None:
+        """Refuse every later use, also by threads that wait for their turn."""
+        self._is_over = True
+
     def end(self) -> None:
         """Close it, and refuse every later use."""
-        self._is_over = True
+        self.refuse()
         self.close()
 
     def _refuse_if_over(self) -> None:

@@ -248,7 +248,11 @@ class StepProcess(Controlled):
 
         def send(session: Session) -> Outcome:
             if isinstance(how, Custom):
-                return session.run(task.build_from(Query(how.query)), self._check)
+                used = self._connection
+                try:
+                    return session.run(task.build_from(Query(how.query)), self._check)
+                finally:  # else a thread of the kind's could write after the COMMIT
+                    used.refuse()
             made = build(session, task, table, attempt.reading, self._check, attempt.found)
             return replace(made, notes=(*attempt.notes, *made.notes))
 
