@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from dagster_models.dbt.properties.unit_tests import UnitTests, unit_tests_of
@@ -78,6 +79,27 @@ def test_rows_in_each_format(tmp_path: Path) -> None:
 INCREMENTAL = {"materialized": "incremental", "unique_key": "id"}
 THIS = given("this", [{"id": 1, "n": 1, "x": 0}, {"id": 2, "n": 2, "x": 0}])
 DELTA = {"rows": [{"id": 2, "n": 9}, {"id": 3, "n": 3}], "format": "dict"}
+
+
+@pytest.mark.parametrize(
+    ("value", "type_"),
+    [
+        (["a", "it's", "x\\y", "[1, 2]", "", "NULL", None, " p ", '"q"'], "VARCHAR[]"),
+        ([[1, None], []], "INTEGER[][]"),
+        (
+            {"Al b": 'E"d', "n": [{"z": True, "f": 1.5}]},
+            'STRUCT("Al b" VARCHAR, n STRUCT(z BOOLEAN, f DOUBLE)[])',
+        ),
+    ],
+)
+def test_values_within_values_are_texts_that_duckdb_casts(
+    tmp_path: Path, value: Any, type_: str
+) -> None:
+    found = converted(tmp_path, expect={"rows": [{"id": value}], "format": "dict"})
+    ((test,),) = found.tests.values()
+    with duckdb.connect() as session:
+        cast = session.execute(f"select cast(? as {type_})", [test["expect"][0]["id"]]).fetchone()
+    assert cast == (value,)
 
 
 @pytest.mark.parametrize(

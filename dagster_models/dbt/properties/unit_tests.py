@@ -100,7 +100,8 @@ def _test(
         else:
             test["full_refresh"] = True
             given.pop("this", None)
-    return {**test, "given": given, "expect": _written(rows, expected.get("format"))}
+    written = _written(rows, expected.get("format"), manifest)
+    return {**test, "given": given, "expect": written}
 
 
 def _given(
@@ -108,7 +109,7 @@ def _given(
 ) -> tuple[str, Any]:
     written = str(item["input"]).strip()
     if written == "this":
-        return "this", _written(_rows(item), item.get("format"))
+        return "this", _written(_rows(item), item.get("format"), manifest)
     unique_id = _meant(written, model, manifest, names)
     node = manifest.nodes.get(unique_id)
     if node is not None and node.materialized == "ephemeral":
@@ -118,7 +119,7 @@ def _given(
             return names.name(unique_id), {"csv": seed_file(node, manifest).data.decode()}
         except (OSError, UnicodeDecodeError) as error:
             raise _NotTested(f"the seed {node.name} cannot be read: {error}") from None
-    return names.name(unique_id), _written(_rows(item), item.get("format"))
+    return names.name(unique_id), _written(_rows(item), item.get("format"), manifest)
 
 
 def _meant(written: str, model: DbtNode, manifest: Manifest, names: Lookup) -> str:
@@ -157,19 +158,41 @@ def _rows(fixture: Mapping[str, Any]) -> str | list[Row]:
     ]
 
 
-def _written(rows: str | list[Row], format_: Any) -> Any:
+def _written(rows: str | list[Row], format_: Any, manifest: Manifest) -> Any:
     """Rows as a file of ours has them: each names the columns that the first one does."""
     if isinstance(rows, str):
         return {"sql": rows.strip()}
     if format_ != "csv":
         columns = dict.fromkeys(name for row in rows for name in row)
-        return [{name: row.get(name) for name in columns} for row in rows]
+        value = _duckdb_value if manifest.adapter_type == "duckdb" else _same
+        return [{name: value(row.get(name)) for name in columns} for row in rows]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     names = list(rows[0]) if rows else []
     writer.writerow(names)
     writer.writerows([row.get(name) for name in names] for row in rows)
     return {"csv": out.getvalue()} if rows else []
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _duckdb_value(value: Any) -> Any:
+    """A list or mapping as the text that DuckDB casts to a list or struct, as rows here have no
+    values within values."""
+    return _nested(value) if isinstance(value, (list, dict)) else value
+
+
+def _nested(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_nested, value))}]"
+    if isinstance(value, dict):
+        parts = (f"{_nested(str(name))}: {_nested(it)}" for name, it in value.items())
+        return f"{{{', '.join(parts)}}}"
+    if isinstance(value, str):
+        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return "NULL" if value is None else str(value)
 
 
 def _table_after(
