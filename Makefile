@@ -37,7 +37,7 @@ SAIL := $(if $(filter spark,$(TARGET)),mkdir -p project/target; \
 JOB := $(if $(filter spark,$(TARGET)),flights_on_spark,flights)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ui test conformance test-nightly test-duckdb2 lint bench compare docs clean
+.PHONY: help setup run ui test conformance test-nightly test-everything test-duckdb2 lint bench compare docs clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 24
@@ -77,9 +77,13 @@ test: setup ## run the linter, the type checker and all tests
 # It begins with what it cannot test here, and ends each part with what was skipped, and why.
 test-nightly: setup $(VENV)/.installed-nightly $(if $(DAGSTER_MODELS_DBT),,$(DBT)/.installed) ## run every test, also those that are too slow for `make test` (this takes hours)
 	@$(NIGHTLY) $(BIN)/python tests/support/nightly_needs.py
+	@status=0; $(MAKE) --no-print-directory test-everything || status=1; \
+	$(MAKE) --no-print-directory test-duckdb2 PYTEST='$(PYTEST) -rs' \
+		DUCKDB_TESTS='tests/warehouses tests/processes tests/execution tests/whole' || status=1; \
+	exit $$status
+
+test-everything:
 	@$(NIGHTLY) $(PYTEST) -rs -m ""
-	@$(MAKE) --no-print-directory test-duckdb2 PYTEST='$(PYTEST) -rs' \
-		DUCKDB_TESTS='tests/warehouses tests/processes tests/execution tests/whole'
 
 conformance: setup ## ask every warehouse what it can do, and print the matrix of docs/warehouse_authors.md
 	@$(PYTEST) -n 0 -m feature tests/warehouses tests/processes

@@ -329,9 +329,13 @@ def test_a_frozen_server_is_killed_after_the_wait(address: WarehouseAddress) -> 
         session.run(task("t", "select 'old' as n"))
         session.send({"op": "task", "task": task_to_json(task("t", ENDLESS, run_id="k"))})
         os.kill(session.server_pid, signal.SIGSTOP)
-        assert settle(address, task("t", "", run_id="k"), session.identity, 0.1) is False
-        with pytest.raises(WarehouseLost):
-            session.receive()
+        try:
+            assert settle(address, task("t", "", run_id="k"), session.identity, 0.1) is False
+            with pytest.raises(WarehouseLost):
+                session.receive()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(session.server_pid, signal.SIGCONT)
     assert settle(address, task("t", ""), session.identity) is True
 
 
