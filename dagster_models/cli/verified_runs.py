@@ -20,12 +20,18 @@ from dagster_models.core.checks import checks_of
 from dagster_models.core.model import Project
 from dagster_models.dbt.project.manifest import Manifest, read_manifest
 from dagster_models.dbt.project.names import NodeNames
-from dagster_models.dbt.verification.copies import DbtProfile, copy_project, write_yaml
+from dagster_models.dbt.verification.copies import (
+    DbtProfile,
+    copy_project,
+    rename_database,
+    write_yaml,
+)
 from dagster_models.dbt.verification.tests import FoundResult
 from dagster_models.errors import DagsterModelsError
 from dagster_models.processes.client.session import connect
 from dagster_models.project.settings import PROJECT_FILE
 from dagster_models.project.targets import usable_target
+from dagster_models.util.environment import filled
 
 _LAST_LINES = 12  #: of what a command has printed that are shown
 _LATER = ("incremental", "snapshot")
@@ -98,6 +104,8 @@ class DbtRunner:
         place = self.folder / f"{name}_project"
         if not place.is_dir():
             copy_project(self.manifest.root, place)
+            if named := filled(self.profile.database, os.environ):
+                rename_database(place, named, database)
             write_yaml(self.folder / f"{name}_profile/profiles.yml", self.profile.on(database))
         return place
 

@@ -98,7 +98,8 @@ class _VerifyingTables:
         }
         left_out = {of: what for of, _, what in self.imported.report.remarks}
         moments = {it.unique_id for it in found if it.state is RelationState.MOMENT}
-        tests = compared_tests(self.manifest, dbt.tests, results, left_out, moments)
+        not_built = {it.unique_id for it in pairs if it.errors[1]}
+        tests = compared_tests(self.manifest, dbt.tests, results, left_out, moments, not_built)
         return with_reasons(dbt.manifest, found), tuple(tests)
 
     def _check_that_both_can_be_read(self, written: Project, theirs: str, ours: str) -> None:

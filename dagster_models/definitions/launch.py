@@ -225,7 +225,8 @@ def _workspace(
         return root, {"python_file": DEFINITIONS}
     raise DagsterModelsError(
         f"{root} has no {DEFINITIONS}, and neither it nor a folder above it has a pyproject.toml"
-        " with [tool.dagster] or a workspace.yaml: name the file or module with -f or -m"
+        " with [tool.dagster] or a workspace.yaml. Write that file as the README has it, or name"
+        " another file or a module with -f or -m"
     )
 
 

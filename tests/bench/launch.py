@@ -1,13 +1,14 @@
 """A launch of many assets in the UI: the time to its answer, and to the start of the first step.
 
-    python tests/bench/launch.py [--models 1000] [--runs 3] [--quick]
+    python tests/bench/launch.py [--models 1000] [--runs 3] [--quick] [--stock]
 
 The project and its Dagster home are what ``dagster-models init`` writes, with models that do
 nothing beside its example, and ``dagster dev`` (webserver, code server and daemon) is started by
 the command that ``init`` prints. This program then asks what the UI asks when "Materialize all" is
 clicked: the assets, the resources of their job, and the launch. The figures are seconds from the
 click, which is the moment before the first of these. Each launch is of all assets, and the next one
-begins when its run has ended.
+begins when its run has ended. With ``--stock`` the home has Dagster's own event log, and the
+environment none of our settings for it.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ class Page:
         return found["data"]
 
 
-def write_project(root: Path, models: int) -> str:
+def write_project(root: Path, models: int, stock: bool = False) -> str:
     """Write the project as a user does; the command that `init` prints for the UI."""
     root.mkdir()
     init = subprocess.run(
@@ -119,7 +120,11 @@ def write_project(root: Path, models: int) -> str:
     folder.mkdir()
     for name, deps in graph_of(models).items():
         (folder / f"{name}.sql").write_text(query(deps, lambda dep: dep))
-    return init.stdout.decode().splitlines()[-1]
+    command = init.stdout.decode().splitlines()[-1]
+    if not stock:
+        return command
+    (root / ".dagster_home/dagster.yaml").write_text("{}")
+    return " ".join(it for it in command.split() if not it.startswith("DAGSTER_EVENT_BATCH_SIZE="))
 
 
 @contextmanager
@@ -217,11 +222,13 @@ def _first_step(page: Page, run: str) -> float:
 
 
 def main() -> None:
+    stock = "--stock" in sys.argv
+    sys.argv = [word for word in sys.argv if word != "--stock"]
     models, runs = asked_for(__doc__, quick=3)
     compile_bytecode()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, "project")
-        command = write_project(root, models)
+        command = write_project(root, models, stock)
         with dagster_dev(root, command) as page:
             selector, keys = repository(page)
             found = [launch(page, selector, keys) for _ in range(runs)]

@@ -23,7 +23,12 @@ from dagster_models.core.model import Target
 from dagster_models.core.target_types import target_type
 from dagster_models.dbt.project.entry import BadDbtFile
 from dagster_models.dbt.project.manifest import Manifest
-from dagster_models.dbt.verification.copies import DbtProfile, copy_project, read_profile
+from dagster_models.dbt.verification.copies import (
+    DbtProfile,
+    copy_project,
+    read_profile,
+    rename_database,
+)
 from dagster_models.dbt.verification.reasons import with_reasons
 from dagster_models.dbt.verification.relations import (
     Columns,
@@ -149,27 +154,33 @@ def test_what_may_be_the_reason_is_named(sides: tuple[InSchema, ...], tmp_path: 
 
 def test_results_of_tests_are_compared_by_their_status(tmp_path: Path) -> None:
     of = "model.shop.a"
-    nodes = [dbt_test(of, "unique", it) for it in ("same", "other", "lost", "unrun", "random")]
+    names = ("same", "other", "lost", "unrun", "random", "of_broken", "gone")
+    nodes = [dbt_test(of, "unique", it) for it in names]
     nodes.append({**dbt_test(of, "unique", "disabled"), "depends_on": {"nodes": []}})
     nodes[4]["depends_on"]["nodes"] = ["model.shop.moments"]
+    nodes[5]["depends_on"]["nodes"] = ["model.shop.broken"]
     manifest = manifest_of(tmp_path, step("a"), *nodes)
     ids = {it["column_name"]: it["unique_id"] for it in nodes}
     fail = FoundResult("fail", 2)
-    theirs = {ids[it]: fail for it in ("same", "other", "lost", "random")}
+    theirs = {ids[it]: fail for it in names if it != "unrun"}
     passed = FoundResult("pass", 0)
     ours = {
         ids["same"]: [FoundResult("warn", 1), fail],
         **{ids[it]: [passed] for it in ("other", "random", "unrun")},
     }
     left_out = {ids["lost"]: "it needs the warehouse"}
-    found = compared_tests(manifest, theirs, ours, left_out, {"model.shop.moments"})
+    moments, not_built = {"model.shop.moments"}, {"model.shop.broken"}
+    found = compared_tests(manifest, theirs, ours, left_out, moments, not_built)
     results = {it.unique_id: (it.state.value, it.theirs, it.ours, it.note) for it in found}
+    lost = ("not compared", "fail (2)", "")
     assert results == {
         ids["same"]: ("equal", "fail (2)", "fail (2)", ""),
         ids["other"]: ("differs", "fail (2)", "pass", ""),
-        ids["lost"]: ("not compared", "fail (2)", "", "it needs the warehouse"),
+        ids["lost"]: (*lost, "it needs the warehouse"),
         ids["unrun"]: ("not compared", "", "pass", "dbt has not run it"),
         ids["random"]: ("reads what differs between two runs of dbt", "fail (2)", "pass", ""),
+        ids["of_broken"]: (*lost, "what it reads was not built here"),
+        ids["gone"]: (*lost, "no check of it was found"),
     }
 
 
@@ -219,17 +230,22 @@ with open(r'{{log}}', 'a') as log:
 """.replace("{{", "{").replace("}}", "}")
 
 
-def test_dbt_writes_into_copies_alone(shop: Manifest, tmp_path: Path) -> None:
-    program, log, work = tmp_path / "dbt", tmp_path / "log", tmp_path / "work"
-    program.write_text(
-        DBT.replace("{manifest}", str(shop.target / "manifest.json")).replace("{log}", str(log))
-    )
+def stand_in(shop: Manifest, log: Path) -> str:
+    """Write the stand-in beside its *log*; return the path of the program."""
+    program, manifest = log.with_name("dbt"), shop.target / "manifest.json"
+    program.write_text(DBT.replace("{manifest}", str(manifest)).replace("{log}", str(log)))
     program.chmod(0o755)
+    return str(program)
+
+
+def test_dbt_writes_into_copies_alone(shop: Manifest, tmp_path: Path) -> None:
+    log, work = tmp_path / "log", tmp_path / "work"
+    program = stand_in(shop, log)
     work.mkdir()
     before = state(shop.root)
     copies = FileCopies(shop.root / "shop.duckdb", work, "shop.duckdb")
     database = copies.copy("dbt")
-    runner = DbtRunner(str(program), shop, read_profile(shop, None, "dev"), "{}", work)
+    runner = DbtRunner(program, shop, read_profile(shop, None, "dev"), "{}", work)
     done = runner.run("dbt", database)
     assert state(shop.root) == before
     assert done.tests["test.shop.t"] == FoundResult("pass", 0)
@@ -249,6 +265,46 @@ def test_a_copy_of_a_project_has_what_is_read_of_it(shop: Manifest, tmp_path: Pa
         *("dbt_project.yml", "profiles.yml", "models", "dbt_packages")
     }
     assert (tmp_path / "copy/dbt_packages/up").readlink() == shop.root
+
+
+def test_the_files_of_a_copy_name_the_database_that_is_copied(tmp_path: Path) -> None:
+    """PostgreSQL knows no other database than that of the session."""
+    files = {
+        "models/sources.yml": "sources:\n- name: shop\n  database: shop # ours\n  schema: shop\n",
+        "models/b.yml": "- {name: x, database: 'shop', tables: []}\r\n- {database: shop_2}\r\n",
+        "dbt_project.yml": 'name: shop\nmodels:\n  +database: "shop"',
+        "models/a.sql": "{{ config(database='shop', alias='shop') }} select 1 as shop",
+        "snapshots/s.sql": '{{ config(target_database = "shop") }}',
+        "data/shop.csv": "database: shop",
+    }
+    changed = {
+        "models/sources.yml": "sources:\n- name: shop\n  database: copy # ours\n  schema: shop\n",
+        "models/b.yml": "- {name: x, database: 'copy', tables: []}\r\n- {database: shop_2}\r\n",
+        "dbt_project.yml": 'name: shop\nmodels:\n  +database: "copy"',
+        "models/a.sql": "{{ config(database='copy', alias='shop') }} select 1 as shop",
+        "snapshots/s.sql": '{{ config(target_database = "copy") }}',
+        "data/shop.csv": "database: shop",
+    }
+    for path, text in files.items():
+        (tmp_path / "copied" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "copied" / path).write_bytes(text.encode())
+    (tmp_path / "linked.yml").write_text("database: shop")
+    (tmp_path / "copied/models/linked.yml").symlink_to(tmp_path / "linked.yml")
+    rename_database(tmp_path / "copied", "shop", "copy")
+    assert {it: (tmp_path / "copied" / it).read_bytes().decode() for it in files} == changed
+    assert (tmp_path / "linked.yml").read_text() == "database: shop"
+
+
+def test_on_a_server_dbt_gets_such_files(shop: Manifest, tmp_path: Path) -> None:
+    (shop.root / "models/sources.yml").write_text("database: shop")
+    before = state(shop.root)
+    profile = DbtProfile(
+        "shop", "dev", {"type": "postgres", "dbname": "{{ env_var('DB', 'shop') }}"}
+    )
+    runner = DbtRunner(stand_in(shop, tmp_path / "log"), shop, profile, "{}", tmp_path / "work")
+    runner.run("dbt", "shop_dbt")
+    assert (tmp_path / "work/dbt_project/models/sources.yml").read_text() == "database: shop_dbt"
+    assert state(shop.root) == before
 
 
 def test_a_profile_with_which_dbt_may_write_elsewhere_is_refused(shop: Manifest) -> None:

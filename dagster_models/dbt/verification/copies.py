@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,6 +48,13 @@ class DbtProfile:
     def path(self) -> str:
         """The path of a DuckDB file, with `env_var('X', 'default')` as `${X:-default}`."""
         return str(from_environment(self.output.get("path") or ""))
+
+    @property
+    def database(self) -> str:
+        """The name of a database on a server, written as `path` is; "" for a file."""
+        if self.type == "duckdb":
+            return ""
+        return str(from_environment(self.output.get("dbname") or self.output.get("database") or ""))
 
     def on(self, database: str) -> dict[str, Any]:
         """The content of a profiles.yml with another database: a path, or a name."""
@@ -109,6 +117,24 @@ def copy_project(root: Path, into: Path) -> None:
                 meant = (root / link.relative_to(into)).resolve()
                 link.unlink()
                 link.symlink_to(meant)
+
+
+def rename_database(project: Path, old: str, new: str) -> None:
+    """Let the YAML and SQL files of a copied project name the database *new* where they name *old*.
+
+    PostgreSQL takes the name of another database than its session's for an error, and a copy has
+    another name. What a link leads to is not of the copy, and stays as it is.
+    """
+    named = re.compile(
+        rf"""((?:\b|[+_])database["']?\s*[:=]\s*)(["']?){re.escape(old)}\2(?=[\s,)}}#]|\Z)"""
+    )
+    for folder, _, files in os.walk(project):
+        for path in (Path(folder, name) for name in files):
+            if path.suffix not in (".yml", ".yaml", ".sql") or path.is_symlink():
+                continue
+            text = path.read_bytes().decode("utf-8", "surrogateescape")
+            if (changed := named.sub(rf"\g<1>\g<2>{new}\g<2>", text)) != text:
+                path.write_bytes(changed.encode("utf-8", "surrogateescape"))
 
 
 def _is_left(path: Path, root: Path) -> bool:

@@ -66,9 +66,11 @@ def compared_tests(
     ours: Mapping[str, Sequence[FoundResult]],
     left_out: Mapping[str, str],
     moments: Collection[str],
+    not_built: Collection[str],
 ) -> Iterator[TestResult]:
     """*ours*: the results of the checks of a test, by its unique_id. *left_out*: why a test has
-    become none. *moments*: the relations that differ between two runs of dbt."""
+    become none. *moments*: the relations that differ between two runs of dbt; *not_built*: those
+    that the run here has not built."""
     for node in manifest.nodes.values():
         unique_id, name = node.unique_id, node.name
         one, others = theirs.get(unique_id), ours.get(unique_id, ())
@@ -79,7 +81,9 @@ def compared_tests(
         if one is None or one.status not in _WORST:
             note = "dbt has not run it" if one is None else f"dbt: {one.status}"
         elif other is None:
-            note = left_out.get(unique_id, "no check of it was found")
+            reads_none = not set(not_built).isdisjoint(node.depends_on)
+            why = "what it reads was not built here" if reads_none else "no check of it was found"
+            note = left_out.get(unique_id, why)
         else:
             state = ResultState.EQUAL
             if one.status != other.status:
