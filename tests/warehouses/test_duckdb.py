@@ -56,6 +56,30 @@ def test_a_file_of_a_newer_duckdb_is_named_with_what_to_do(tmp_path: Path) -> No
     assert raised.value.message.startswith(newer)
 
 
+TYPED = """
+select 1 as id, 'a' as "A b", 1.5::decimal(9, 2) as d, [[1]] as l, [1, 2]::int[2] as arr, null as n,
+    {'a': 1, 'b': [{'x y': 1}]} as s, map {'a': 1} as m, 'a'::enum ('a', 'b''c') as e,
+    union_value(k := 1) as un, '1'::json as j, now() as ts, timetz '10:00:00+01' as tz,
+    timestamp_ns '2020-01-01' as ns, interval 1 day as i, 1::hugeint as h, 1::utinyint as ut,
+    1::float as f, 'a'::blob as bl, 1::bit as bi, uuid() as uu, 1::bignum as v,
+    'a' collate nocase as c, 'x'::moo as z, {'q': 'x'::moo} as zz
+"""
+
+
+@pytest.mark.parametrize("kind", ["table", "view"])
+def test_columns_and_their_types_are_those_that_describe_shows(
+    session: WarehouseSession, kind: str
+) -> None:
+    session.execute("create type moo as enum ('x', 'y')")
+    session.execute(f"create {kind} t as {TYPED}")
+    described = session.query("describe main.t")[1]
+    assert len(described) == 25
+    assert session.columns(T) == tuple((name, type_) for name, type_, *_ in described)
+    with pytest.raises(WarehouseError) as raised:
+        session.columns(Relation("main", "missing"))
+    assert raised.value.kind is ErrorKind.MISSING_RELATION
+
+
 def test_settings_reach_the_database(tmp_path: Path) -> None:
     warehouse = connect({"path": str(tmp_path / "s.duckdb"), "memory_limit": "1GiB", "threads": 1})
     session = warehouse.session()

@@ -299,7 +299,11 @@ class DuckDBSession(DuckDBColumns):
         return int(rows[0][0]) if rows else None
 
     def columns(self, relation: Relation) -> tuple[tuple[str, str], ...]:
-        return tuple((row[0], str(row[1])) for row in self._run(f"DESCRIBE {quoted(relation)}"))
+        # This is bound and never run. DESCRIBE shows the same, and takes ten times as long.
+        with self._watched():
+            bound = self._cursor.sql(f"FROM {quoted(relation)}")
+            types = map(str, bound.types)
+            return tuple(zip(bound.columns, types, strict=True))
 
     # Bulk
 
