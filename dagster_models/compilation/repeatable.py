@@ -14,7 +14,6 @@ from dagster_models.core.materializations import Incremental
 from dagster_models.core.model import Project, Step
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.project.incremental import reads_itself
-from dagster_models.sql.calls import calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,8 @@ def repeatable(project: Project, step: Step) -> Repeatable:
         return Repeatable("" if step.config.deterministic else "it says `deterministic: false`")
     if step.kind != "sql":
         return Repeatable(f"a {step.kind} file may depend on anything: see `deterministic`")
+    from dagster_models.sql.calls import calls
+
     functions: set[str] = set()
     for text in filter(None, (step.sql, step.full_sql)):
         why_not = next(_hidden(project, step, text), "")

@@ -11,16 +11,8 @@ from dagster_models.core.materializations import argument_name
 from dagster_models.core.model import EMPTY, Key, Project, Reference, Relation, Step, Target
 from dagster_models.core.tasks import BOUNDS, KEYS, SINCE, STARTED, TYPES, stand_in
 from dagster_models.errors import BrokenFile, Problem, UnreadableSql
-from dagster_models.sql.fill_in import PlainSql
-from dagster_models.sql.parse import (
-    ParsedSql,
-    beside_expression,
-    compile_sql,
-    literal,
-    parse_sql,
-    quote,
-)
-from dagster_models.sql.unread import read_tokens
+from dagster_models.sql.fill_in import PlainSql, compile_sql, literal, quote
+from dagster_models.sql.parsed import ParsedSql
 
 RelationOf: TypeAlias = Callable[[Reference], "str | None"]
 
@@ -73,8 +65,11 @@ def compile_step(project: Project, step: Step, target: Target, *, full: bool = F
         raise ValueError(f"{step.key} is a {step.kind}: it has no SQL of its own")
     text = step.full_sql if full and step.full_sql else step.sql
     in_view = step.config.materialized == "view"
-    one_value = bool(step.config.returns) and not step.config.returns[0][0]
-    cut = beside_expression(text, project.dialect) if one_value else ()
+    cut: tuple[slice, ...] = ()
+    if step.config.returns and not step.config.returns[0][0]:  # one value
+        from dagster_models.sql.parse import beside_expression
+
+        cut = beside_expression(text, project.dialect)
     return _compiled(project, step, text, target, queries_only=True, in_view=in_view, cut=cut)
 
 
@@ -207,8 +202,14 @@ def bound_literal(project: Project, step: Step, name: str) -> str:
 def parsed_text(project: Project, text: str, *, queries_only: bool) -> ParsedSql:
     """What a text of the project says, as its load has read it."""
     key = (text, project.dialect, queries_only)
+    known: ParsedSql | None = project.texts.get(key)
+    if known is not None:
+        return known
+    from dagster_models.sql.parse import parse_sql
+    from dagster_models.sql.unread import read_tokens
+
     try:
-        return project.texts.get(key) or parse_sql(*key)
+        return parse_sql(*key)
     except UnreadableSql:  # a project that does not allow these would not have been loaded
         return read_tokens(text, project.dialect)
 

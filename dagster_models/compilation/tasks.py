@@ -62,14 +62,8 @@ from dagster_models.project.incremental import own_columns, reads_itself
 from dagster_models.project.runner import on_ray
 from dagster_models.project.snapshot import NO_REFRESH, is_snapshot
 from dagster_models.project.targets import usable_target
-from dagster_models.sql.parse import quote
-from dagster_models.sql.predicates import (
-    BOTH_ROWS,
-    OF_INSERT,
-    OF_UPDATE,
-    PredicateRows,
-    predicate_of_rows,
-)
+from dagster_models.sql.fill_in import quote
+from dagster_models.sql.predicate_rows import BOTH_ROWS, OF_INSERT, OF_UPDATE, PredicateRows
 
 
 def warehouse_address(project: Project, target: Target) -> WarehouseAddress:
@@ -334,7 +328,11 @@ def _materialization(target_step: TargetStep) -> Materialization:
     dialect, config = dialect_on(project, target), step.config
 
     def condition(text: str, rows: PredicateRows) -> str:
-        return predicate_of_rows(text, dialect, rows) if text else ""
+        if not text:
+            return ""
+        from dagster_models.sql.predicates import predicate_of_rows
+
+        return predicate_of_rows(text, dialect, rows)
 
     return replace(
         how,

@@ -21,6 +21,11 @@ _NEVER = datetime.datetime(9999, 1, 1)
 UNITS = ("", "second", "minute", "hour", "day", "week", "month", "quarter", "year")
 
 
+def coarser(one: str, two: str) -> str:
+    """The unit that is left of a time if both truncate it."""
+    return max(one, two, key=UNITS.index)
+
+
 @dataclass(frozen=True, slots=True)
 class PartitionSet:
     """A named set of partitions: windows of time, each from one tick to the next, or values.

@@ -11,7 +11,6 @@ from dagster_models.project.config import FUNCTION
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.sql.dialects.table import dialect_of
-from dagster_models.sql.parse import is_function_name
 from dagster_models.sql.parsed import ParsedSql
 
 #: The keys that only functions have.
@@ -44,6 +43,8 @@ def check_text(step: Step, parsed: ParsedSql, dialect: str, report: Report) -> N
     """Report a name that no call could mean, and arguments without a use."""
     if not is_function(step):
         return
+    from dagster_models.sql.parse import is_function_name
+
     name = step.key.name
     if not is_function_name(name, dialect):
         what = f"`{name}` is a function or a word of {dialect}, so that no call would mean this one"

@@ -20,13 +20,7 @@ from dagster_models.project.problems import Report, place_of, problem
 from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.parsed import Placeholder
-from dagster_models.sql.predicates import (
-    BOTH_ROWS,
-    OF_INSERT,
-    OF_TABLE,
-    OF_UPDATE,
-    predicate_of_rows,
-)
+from dagster_models.sql.predicate_rows import BOTH_ROWS, OF_INSERT, OF_TABLE, OF_UPDATE
 from dagster_models.util.nearest import suggest
 
 #: The keys that only incremental models have.
@@ -199,9 +193,12 @@ def wrong_predicates(step: Step, dialect: str) -> Iterator[Problem]:
     asked.append(("merge_update_condition", config.merge_update_condition, OF_UPDATE))
     asked.append(("merge_insert_condition", config.merge_insert_condition, OF_INSERT))
     for key, text, rows in asked:
+        if not text:
+            continue
+        from dagster_models.sql.predicates import predicate_of_rows
+
         try:
-            if text:
-                predicate_of_rows(text, dialect, rows)
+            predicate_of_rows(text, dialect, rows)
         except SqlSyntaxError as error:
             what = f"`{key}`: `{text}`: {error.what}"
             yield problem(what, place_of(key, step), error.fix)

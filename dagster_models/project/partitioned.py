@@ -18,11 +18,11 @@ from dagster_models.core.partitions import (
     PartitionsConfig,
     PartitionSet,
     StepPartitions,
+    coarser,
 )
 from dagster_models.core.traced import Kept, TracedColumn
 from dagster_models.project.incremental import incremental
 from dagster_models.project.problems import Report, place_of, problem
-from dagster_models.sql.lineage.kept import coarser
 from dagster_models.util.nearest import suggest
 
 #: Columns by which something is partitioned, each with what is left of its time.

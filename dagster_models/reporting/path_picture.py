@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from xml.sax.saxutils import escape
+from html import escape
 
 from dagster_models.reporting.explain import Explanation, Span
 from dagster_models.reporting.printable import clean
@@ -116,5 +116,5 @@ def _name(step: str) -> str:
 def _text(x: float, y: int, text: str, *, anchor: str = "start", size: int = 12) -> str:
     return (
         f'<text x="{x:.1f}" y="{y}" fill="{_TEXT}" font-size="{size}"'
-        f' text-anchor="{anchor}">{escape(text)}</text>'
+        f' text-anchor="{anchor}">{escape(text, quote=False)}</text>'
     )

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import datetime
-import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any
-
-from sqlglot import exp
-from sqlglot.dialects.dialect import Dialect as SqlglotDialect
-from sqlglot.tokenizer_core import TokenType
 
 from dagster_models.core.model import Reference
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.parsed import ParsedSql, Placeholder
 from dagster_models.util.positions import Lines
+
+#: A text that all dialects write between single quotes, and a name that all write between theirs.
+_PLAIN_TEXT = re.compile(r"[ !#$%&()*+,\-./0-9:;<=>?@A-Z\[\]^_`a-z{|}~\"]*")
+_PLAIN_NAME = re.compile(r"[ A-Za-z0-9_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +76,10 @@ def compile_sql(
     for call in parsed.calls:
         if (function := function_of(call)) is not None:
             edits.append((call.start, call.end, function))
-    reserved = _reserved(dialect)
     for qualifier in parsed.qualifiers:
         if qualifier.reference in renamed:
             name = renamed[qualifier.reference] or text[qualifier.name_start : qualifier.end]
-            if name.lower() in reserved:  # `raw.order.id` needed no quotes
+            if name.lower() in _reserved(dialect):  # `raw.order.id` needed no quotes
                 name = quote(qualifier.parts[-1], words)
             edits.append((qualifier.start, qualifier.end, name))
     for placeholder in parsed.placeholders:
@@ -99,11 +95,15 @@ def literal(value: Any, dialect: str) -> str:
     A list becomes an array, as a parameter of the dialect would be: `x = any($list)`. Raises
     TypeError for anything else.
     """
-    if isinstance(value, (list, tuple)):
-        if not value and (empty := dialect_of(dialect).empty_list):
-            return empty
-        return exp.Array(expressions=[_literal(item) for item in value]).sql(dialect=dialect)
-    return _literal(value).sql(dialect=dialect)
+    if isinstance(value, str) and _PLAIN_TEXT.fullmatch(value):
+        return f"'{value}'"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, (list, tuple)) and not value and dialect_of(dialect).empty_list:
+        return dialect_of(dialect).empty_list
+    from dagster_models.sql.written import literal as written
+
+    return written(value, dialect)
 
 
 @lru_cache(maxsize=4096)  # each step asks for those of its own and of what it reads
@@ -111,7 +111,12 @@ def quote(identifier: str, dialect: str) -> str:
     """Return a quoted identifier. Raises ValueError if it is empty or has a NUL character."""
     if not identifier or "\0" in identifier:
         raise ValueError(f"{identifier!r} cannot be the name of a table or column")
-    return exp.to_identifier(identifier, quoted=True).sql(dialect=dialect)
+    if _PLAIN_NAME.fullmatch(identifier):
+        quotes = dialect_of(dialect).quotes
+        return f"{quotes[0]}{identifier}{quotes[1]}"
+    from dagster_models.sql.written import quote as written
+
+    return written(identifier, dialect)
 
 
 def _alias(
@@ -131,12 +136,10 @@ def _last_part(relation: str, dialect: str, words: str) -> str | None:
     """The folded last part of a dotted name; None for other SQL, such as a call of a function."""
     if (simple := _quoted_names(words).fullmatch(relation)) is not None:
         return dialect_of(dialect).fold(simple[1], quoted=True)
-    tokens = SqlglotDialect.get_or_raise(words).tokenize(relation)
-    names, dots = tokens[::2], tokens[1::2]
-    if len(tokens) % 2 == 0 or any(dot.token_type != TokenType.DOT for dot in dots):
-        return None
-    quoted = names[-1].token_type == TokenType.IDENTIFIER
-    return dialect_of(dialect).fold(names[-1].text, quoted)
+    from dagster_models.sql.written import last_part
+
+    found = last_part(relation, words)
+    return None if found is None else dialect_of(dialect).fold(*found)
 
 
 @lru_cache
@@ -150,9 +153,9 @@ def _quoted_names(dialect: str) -> re.Pattern[str]:
 
 def _reserved(dialect: str) -> Collection[str]:
     """Words that are only names in quotes."""
-    of = SqlglotDialect.get_or_raise(dialect_of(dialect).reserved_words_of or dialect)
-    words: Collection[str] = of.generator_class.RESERVED_KEYWORDS
-    return words
+    from dagster_models.sql.written import reserved
+
+    return reserved(dialect_of(dialect).reserved_words_of or dialect)
 
 
 def _filled(
@@ -229,37 +232,3 @@ def _edited(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
         pieces += [text[done:start], replacement]
         done = end
     return "".join([*pieces, text[done:]])
-
-
-def _literal(value: Any) -> exp.Expr:
-    if value is None:
-        return exp.Null()
-    if isinstance(value, bool):
-        return exp.Boolean(this=value)
-    if isinstance(value, (int, Decimal, float)):
-        return _number(value)
-    if isinstance(value, str):
-        if "\0" in value:
-            raise TypeError("a text with a NUL character has no SQL literal")
-        return exp.Literal.string(value)
-    if isinstance(value, datetime.datetime):
-        kind = (
-            exp.DataType.Type.TIMESTAMP if value.tzinfo is None else exp.DataType.Type.TIMESTAMPTZ
-        )
-        return exp.cast(exp.Literal.string(value.isoformat(" ")), kind)
-    if isinstance(value, datetime.date):
-        return exp.cast(exp.Literal.string(value.isoformat()), exp.DataType.Type.DATE)
-    if isinstance(value, (list, tuple)):
-        return exp.Array(expressions=[_literal(item) for item in value])
-    raise TypeError(f"a {type(value).__name__} has no SQL literal")
-
-
-def _number(value: int | float | Decimal) -> exp.Expr:
-    if isinstance(value, Decimal):
-        if not value.is_finite():
-            raise TypeError(f"{value} has no SQL literal")
-        return exp.Literal.number(format(value, "f"))
-    if isinstance(value, float) and not math.isfinite(value):
-        name = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-        return exp.cast(exp.Literal.string(name), exp.DataType.Type.DOUBLE)
-    return exp.Literal.number(repr(value))

@@ -11,14 +11,9 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
-from sqlglot.errors import TokenError
-
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.executed_comments import opened
-from dagster_models.sql.literals import layout, sqlglot_dialect
-from dagster_models.sql.rewriting.token_rewriter import TEXTS
-from dagster_models.sql.tokens import TokenizedText
 from dagster_models.util.positions import Lines
 
 #: `{{'a': 1}: 2}` and `{#1: 2}` (a column by its position) are DuckDB's.
@@ -83,6 +78,8 @@ def jinja_in_literals(text: str, dialect: str) -> Iterator[tuple[int, int, str]]
     which are sent as they are."""
     if "{" not in text or OF_DBT.search(text) is None:
         return
+    from dagster_models.sql.tokens import TokenizedText
+
     source = TokenizedText(text, dialect)
     for token in source.tokens:
         written = text[token.start : token.end + 1]
@@ -94,6 +91,10 @@ def _first(text: str, dialect: str) -> int | None:
     """Where Jinja begins outside of comments, literals and quoted names, None if it does not."""
     if "{" not in text or not _OPENING.search(text):
         return None
+    from sqlglot.errors import TokenError
+
+    from dagster_models.sql.literals import sqlglot_dialect
+
     tokenizer = sqlglot_dialect(dialect)
     plain = opened(text) if dialect_of(dialect).executes_comments else text
     inside = _inside(plain, dialect)
@@ -113,6 +114,9 @@ def _first(text: str, dialect: str) -> int | None:
 def _inside(text: str, dialect: str) -> Callable[[int], bool]:
     """Whether a place is surely within a comment or a literal, by the tokens of the whole text. A
     comment may hold a whole template, and each place of it would take as long as the text."""
+    from dagster_models.sql.literals import layout
+    from dagster_models.sql.rewriting.token_rewriter import TEXTS
+
     try:
         of = layout(text, dialect)
     except SqlSyntaxError:

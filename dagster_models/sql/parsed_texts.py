@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from dagster_models.sql.parse import ParsedSql, parse_sql
+from dagster_models.sql.parsed import ParsedSql
 
 Text: TypeAlias = tuple[str, str, bool]
 """The arguments of ``parse_sql``: text, dialect, queries_only."""
@@ -24,5 +24,7 @@ class ParsedTexts:
         key = (text, dialect, queries_only)
         found = self.known.get(key)
         if found is None:
+            from dagster_models.sql.parse import parse_sql
+
             found = self.known[key] = parse_sql(*key)
         return found

@@ -8,12 +8,12 @@ dbt calls the two DBT_INTERNAL_DEST and DBT_INTERNAL_SOURCE.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from sqlglot import exp
 
 from dagster_models.sql.calls import calls
 from dagster_models.sql.nodes import with_columns
+from dagster_models.sql.predicate_rows import BOTH_ROWS, PredicateRows
 from dagster_models.sql.statements import refuse_other_than_condition
 from dagster_models.sql.tokens import TokenizedText
 
@@ -33,26 +33,6 @@ _CHANGING = frozenset(
 )
 #: What is no value of the two rows, or has names of its own that look like columns.
 _OTHERS = (exp.Query, exp.AggFunc, exp.Window, exp.Placeholder, exp.Parameter, exp.Comprehension)
-
-
-@dataclass(frozen=True, slots=True)
-class PredicateRows:
-    """The rows that a predicate may name, of `t`, that of the table, and `n`, the new one; and the
-    row of a column without either, "" where it has to be said. ``fix``: what to write instead."""
-
-    named: str
-    bare: str
-    fix: str
-
-
-BOTH_ROWS = PredicateRows("tn", "t", "")
-OF_TABLE = PredicateRows(
-    "t", "t", "Compare columns of the table. Only a merge of all columns knows the new row."
-)
-OF_UPDATE = PredicateRows("tn", "", "")
-OF_INSERT = PredicateRows(
-    "n", "n", "Compare columns of the new row: the table has no row of its key."
-)
 
 
 def predicate_of_rows(predicate: str, dialect: str, rows: PredicateRows = BOTH_ROWS) -> str:

@@ -21,8 +21,6 @@ from dataclasses import dataclass
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.executed_comments import opened
-from dagster_models.sql.literals import layout
-from dagster_models.sql.tokens import TokenizedText
 
 _MARK = re.compile(r"/\*\s*@(incremental|end|full)\b(.*)\*/", re.DOTALL)
 _NOT_A_LINE_BREAK = re.compile(r"[^\n]")
@@ -50,10 +48,15 @@ def full_text(text: str, dialect: str) -> str | None:
     try:
         return _without(text, _left_out(text, marks)) if marks else None
     except _Misplaced as error:
+        from dagster_models.sql.tokens import TokenizedText
+
         raise TokenizedText(text, dialect).error(*error.args) from None
 
 
 def _marks(text: str, dialect: str) -> Iterator[_Mark]:
+    from dagster_models.sql.literals import layout
+    from dagster_models.sql.tokens import TokenizedText
+
     plain = opened(text) if dialect_of(dialect).executes_comments else text
     try:
         comments = layout(plain, dialect).comments  # which others ask for, too

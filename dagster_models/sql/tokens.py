@@ -94,7 +94,7 @@ class TokenizedText:
     @cached_property
     def prepared(self) -> Prepared:
         """What the parser gets: the same tokens, except where its grammar is narrower."""
-        return prepare(self._opened, self.tokens, self.dialect.tokens, self.parser.tokenize)
+        return prepare(self._opened, self.tokens, self.dialect.tokens(), self.parser.tokenize)
 
     @cached_property
     def prepared_at(self) -> dict[int, int] | None:
@@ -156,7 +156,7 @@ class TokenizedText:
             TypeError,
         ):  # it raises one or the other for an operator that it does not know
             wider = prepare(
-                self.text, self.tokens, self.dialect.tokens, self.parser.tokenize, wider=True
+                self.text, self.tokens, self.dialect.tokens(), self.parser.tokenize, wider=True
             )
             if _forms(wider.tokens) == _forms(self.prepared.tokens):
                 raise

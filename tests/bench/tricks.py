@@ -38,7 +38,9 @@ class Trick:
     off: str
 
 
-ONE_PROCESS = "import dagster_models.project.loading.parser_pool as pool\npool._cores = lambda: 1\n"
+ONE_PROCESS = (
+    "import sqlglot, dagster_models.project.loading.parser_pool as pool\npool._cores = lambda: 1\n"
+)
 TRICKS = (
     Trick(
         "rare collections",

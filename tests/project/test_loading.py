@@ -88,8 +88,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, str, bool]]:
         return parse_source(source, queries_only)
 
     monkeypatch.setattr("dagster_models.sql.parse.parse_common", lambda source: None)
-    for module in ("project.loading.parser_process", "sql.parse"):
-        monkeypatch.setattr(f"dagster_models.{module}.parse_source", parse)
+    monkeypatch.setattr("dagster_models.sql.parse.parse_source", parse)
     return counted
 
 

@@ -8,11 +8,12 @@ from dataclasses import fields, replace
 import pytest
 
 from dagster_models.core.traced import Schema, Upstream
+from dagster_models.sql import fill_in, written
 from dagster_models.sql.dialects import table
 from dagster_models.sql.dialects.dialect import Dialect
 from dagster_models.sql.dialects.table import DIALECTS, OFFERED, dialect_of
 from dagster_models.sql.lineage.trace import trace
-from dagster_models.sql.parse import compile_sql, parse_sql, quote
+from dagster_models.sql.parse import compile_sql, literal, parse_sql, quote
 from dagster_models.sql.type_words import type_in
 from lineage_cases import CASES as LINEAGE
 from reference_cases import CASES as REFERENCES
@@ -127,6 +128,7 @@ def differences(dialect: Dialect) -> Iterator[tuple[str, object]]:
 def answers(name: str) -> list[str]:
     """What the cases of a dialect say, all in one."""
     dialect_of.cache_clear()
+    fill_in.quote.cache_clear()
     queries = [(case.text, True) for case in REFERENCES if case.dialect == name]
     queries += [(text, True) for dialects, text, _ in READS if name in dialects.split()]
     queries += [(f"select {mark}y from t", True) for mark in ":$@"]
@@ -169,3 +171,19 @@ def test_an_alias_is_written_only_where_the_last_part_of_the_name_changes(dialec
         for relation, end in (same, f" {same}"), (other, f" {other} AS {old}"):
             compiled = compile_sql(text, parsed, dialect, lambda _, it=relation: it, {})
             assert compiled.endswith(end), (name, compiled)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_plain_values_and_names_are_written_as_sqlglot_writes_them(dialect: str) -> None:
+    """Without sqlglot, which a run worker does not import for them."""
+    signs = [chr(code) for code in range(32, 127)]
+    plain = 0
+    for text in ["", *signs, *(f"a{sign}b" for sign in signs), "{{ x }}", "/* x */", "x--y"]:
+        plain += fill_in._PLAIN_TEXT.fullmatch(text) is not None
+        assert literal(text, dialect) == written.literal(text, dialect)
+        if text:
+            plain += fill_in._PLAIN_NAME.fullmatch(text) is not None
+            assert fill_in.quote(text, dialect) == written.quote(text, dialect)
+    assert plain > 300
+    for number in (0, 7, -3, 10**30):
+        assert literal(number, dialect) == written.literal(number, dialect)

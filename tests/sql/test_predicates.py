@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dagster_models.errors import SqlSyntaxError
-from dagster_models.sql.predicates import OF_INSERT, OF_UPDATE, predicate_of_rows
+from dagster_models.sql.predicate_rows import OF_INSERT, OF_UPDATE
+from dagster_models.sql.predicates import predicate_of_rows
 
 
 @pytest.mark.parametrize(

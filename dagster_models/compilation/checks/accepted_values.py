@@ -24,7 +24,7 @@ from decimal import Decimal
 from typing import Any
 
 from dagster_models.core.value_forms import ValueForms
-from dagster_models.sql.parse import literal
+from dagster_models.sql.fill_in import literal
 
 #: A text that is also a number. With leading zeros it is not: '01' is a code, and differs from 1.
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,99})(\.\d{1,99})?(e[+-]?\d{1,2})?", re.ASCII | re.IGNORECASE)

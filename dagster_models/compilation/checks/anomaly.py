@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dagster_models.compilation.checks.bounds import number_sql
 from dagster_models.compilation.checks.parts import CheckParts, CheckSql
 from dagster_models.core.anomalies import DEVIATIONS, LAST, Expected, by_deviations, by_percent
-from dagster_models.sql.parse import literal
+from dagster_models.sql.fill_in import literal
 
 
 def _row_count(check: CheckParts) -> str:

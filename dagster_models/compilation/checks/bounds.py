@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from dagster_models.core.value_forms import ValueForms
-from dagster_models.sql.parse import literal
+from dagster_models.sql.fill_in import literal
 
 
 def compared(value: str, sign: str, bound: Any, forms: ValueForms, dialect: str) -> str:

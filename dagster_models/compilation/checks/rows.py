@@ -5,7 +5,7 @@ from __future__ import annotations
 from dagster_models.compilation.checks.accepted_values import is_accepted
 from dagster_models.compilation.checks.bounds import outside
 from dagster_models.compilation.checks.parts import CheckParts, CheckSql
-from dagster_models.sql.parse import literal
+from dagster_models.sql.fill_in import literal
 
 
 def not_null(check: CheckParts) -> CheckSql:

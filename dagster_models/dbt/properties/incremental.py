@@ -13,14 +13,14 @@ from dagster_models.dbt.properties.header import ImportedHeader, accepted
 from dagster_models.dbt.properties.merge_clauses import words_of_clauses
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.project.yaml.fields import words
-from dagster_models.sql.predicates import (
+from dagster_models.sql.predicate_rows import (
     BOTH_ROWS,
     OF_INSERT,
     OF_TABLE,
     OF_UPDATE,
     PredicateRows,
-    predicate_of_rows,
 )
+from dagster_models.sql.predicates import predicate_of_rows
 
 #: What an adapter does with a unique_key if no strategy is given.
 _DEFAULTS = {

@@ -30,8 +30,6 @@ from dagster_models.project.header import sql_header
 from dagster_models.project.problems import problem
 from dagster_models.project.yaml.fields import BadValue, read_mapping
 from dagster_models.sql.parsed import ParsedSql
-from dagster_models.sql.statements import refuse_other_than_condition
-from dagster_models.sql.unread import read_tokens
 
 CHECK_HEADER = re.compile(r"(/\*\*?\s*)@check\b")
 _HAS_ARGUMENTS = re.compile(r"@check\b(?:(?!\*/).)*?^\s*arguments\s*:", re.DOTALL | re.MULTILINE)
@@ -87,6 +85,8 @@ def draft_check(file: ProjectFile, context: DraftContext) -> CheckDraft | None:
 
 def _names_in(text: str, context: DraftContext) -> tuple[Reference, ...]:
     """What the tokens show of a query that does not parse: enough to find the model it checks."""
+    from dagster_models.sql.unread import read_tokens
+
     try:
         return read_tokens(text, context.settings.dialect).references
     except SqlSyntaxError:
@@ -176,6 +176,8 @@ def _uses(check: Check, variables: Mapping[str, Any], context: DraftContext) -> 
     if check.test == FRESHNESS and check.text:
         yield from _read_by_query(check, context)
     for condition in conditions_of(check):
+        from dagster_models.sql.statements import refuse_other_than_condition
+
         try:
             refuse_other_than_condition(condition.sql, context.settings.dialect)
             parsed, _ = context.read_query(condition.query, in_yaml=True)

@@ -17,7 +17,6 @@ from dagster_models.project.settings import Settings
 from dagster_models.sql.jinja import Built, refuse_jinja, unknown
 from dagster_models.sql.parsed import ParsedSql
 from dagster_models.sql.parsed_texts import ParsedTexts
-from dagster_models.sql.unread import read_tokens
 from dagster_models.util.seed_look import SeedLook, look_at
 
 
@@ -62,6 +61,8 @@ class DraftContext:
         except UnreadableSql as error:
             if self.settings.unreadable_sql != "warn" and not elsewhere:
                 raise
+            from dagster_models.sql.unread import read_tokens
+
             return read_tokens(text, self.settings.dialect), error
 
 

@@ -24,7 +24,6 @@ from dagster_models.project.runner import wrong_runner
 from dagster_models.sql.canonical import canonical, version_of
 from dagster_models.sql.jinja import refuse_jinja
 from dagster_models.sql.parsed import ParsedSql
-from dagster_models.sql.statements import refuse_other_statements
 
 
 def with_extras(draft: Draft, context: DraftContext) -> Draft:
@@ -78,6 +77,8 @@ def _read(step: Step, context: DraftContext) -> Iterator[tuple[UserStatement, Pa
     """The step's statements that may run, and what each of them says."""
     dialect = context.settings.dialect
     for statement in _statements(step.config):
+        from dagster_models.sql.statements import refuse_other_statements
+
         try:
             refuse_jinja(statement.sql, dialect, in_literals=True, built=context.built)
             refuse_other_statements(statement.sql, dialect)

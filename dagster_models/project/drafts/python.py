@@ -42,7 +42,7 @@ from dagster_models.project.variables import without_secrets
 from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.sql.canonical import canonical, content_config, version_of
 from dagster_models.sql.jinja import refuse_jinja
-from dagster_models.sql.parse import ParsedSql, plain_text
+from dagster_models.sql.parsed import ParsedSql
 from dagster_models.util.digests import digest_of
 from dagster_models.util.python_code import code_digest
 
@@ -248,6 +248,8 @@ def _version(
     def plain_sql(text: str) -> str | None:
         try:
             context.texts.parse(text, dialect, queries_only=False)  # what is not SQL is just a text
+            from dagster_models.sql.parse import plain_text
+
             return plain_text(text, dialect)
         except SqlSyntaxError:
             return None

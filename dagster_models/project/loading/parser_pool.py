@@ -1,10 +1,13 @@
-"""Parses or traces many texts of SQL on all cores: some here, the rest in other processes.
+"""Parses or traces many texts of SQL on all cores, in other processes and perhaps in this one.
 
 A job ("parse", "trace" or "both") makes the cache entries of one item. Each process that has room
 takes the next few items, so that nothing waits for a process that is starting (0.3 s) or has the
 longest texts. It has the next batch before it has answered one, as the loader is busy with an item
 of its own when the answer comes. Items that a process does not answer, because it died or never
 started, are done here.
+
+This process takes part if it has imported sqlglot already. If not, it stays without it: sqlglot
+takes 33 MiB, a run worker keeps them until its end, and its import takes as long as a process.
 """
 
 from __future__ import annotations
@@ -83,7 +86,8 @@ class ParserPool:
         found = deque[tuple[int, Any]]()
         try:
             while todo or found or any(self._sent.values()):
-                for worker in self._readable(wait=not (todo or found)):
+                busy = self.with_room(len(todo)) is None and not (todo and self._works_here())
+                for worker in self._readable(wait=busy and not found):
                     batches = self._sent.setdefault(worker, deque())
                     batch = batches.popleft() if batches else []
                     answer = _answer(worker, len(batch))
@@ -99,7 +103,7 @@ class ParserPool:
                     _send(free, (job, [items[place] for place in batch]))
                 if found:
                     yield found.popleft()
-                elif todo:
+                elif todo and self._works_here():
                     place = todo.popleft()
                     yield place, JOBS[job](items[place])
         finally:  # of work that is given up, no answer must be taken for that of other work
@@ -108,24 +112,31 @@ class ParserPool:
 
     def start(self, job: str, count: int) -> None:
         """Start the processes that *count* items of a job are worth."""
-        wanted = min(_cores(), count // ITEMS_PER_NEW_PROCESS[job]) - 1
+        wanted = min(_cores(), count // ITEMS_PER_NEW_PROCESS[job])
+        wanted = wanted - 1 if _can_parse() else max(wanted, min(count, 1))
         while len(self._workers) < wanted and (worker := _started()) is not None:
             self._workers.append(worker)
             assert worker.stdout is not None
             self._answers.register(worker.stdout, selectors.EVENT_READ, worker)
 
     def with_room(self, count: int) -> subprocess.Popen[bytes] | None:
-        """The process that takes the next batch when *count* items are left. None if each is
-        starting or has enough, or if the rest is done here sooner."""
+        """The process that takes the next batch when *count* items are left. None if there are
+        none, if each process is starting or has enough, or if the rest is done here sooner."""
         worker = min(self._sent, key=lambda it: len(self._sent[it]), default=None)
         if worker is None or (batches := len(self._sent[worker])) == MOST_BATCHES:
             return None
-        return worker if count >= LEAST_ITEMS * (1 + batches) else None
+        least = LEAST_ITEMS * (1 + batches) if self._works_here() else 1
+        return worker if count >= least else None
+
+    def _works_here(self) -> bool:
+        """Whether this process takes items, too."""
+        return _can_parse() or not self._workers
 
     def _batch_size(self, count: int) -> int:
         """The size of the next batch when *count* items are left. Batches get smaller, so that all
         processes finish at about the same time."""
-        return max(LEAST_ITEMS, min(MOST_ITEMS, count // (2 + 2 * len(self._workers))))
+        size = max(LEAST_ITEMS, min(MOST_ITEMS, count // (2 + 2 * len(self._workers))))
+        return size if self._works_here() else min(size, count)
 
     def _readable(self, *, wait: bool) -> list[subprocess.Popen[bytes]]:
         """The processes that have answered, or died."""
@@ -142,6 +153,11 @@ class ParserPool:
         worker.kill()
         with contextlib.suppress(OSError):  # it was sent something that it never read
             worker.communicate()
+
+
+def _can_parse() -> bool:
+    """Whether this process has imported the parser."""
+    return "sqlglot" in sys.modules
 
 
 def _cores() -> int:

@@ -21,11 +21,8 @@ from typing import Any
 from dagster_models.core.traced import Meant, TraceRequest, Upstream, plain_trace
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.project.loading.cache import encode
-from dagster_models.sql.nodes import unlink
-from dagster_models.sql.parse import parse_source, parse_sql
 from dagster_models.sql.parsed import ParsedSql, plain_parsed
 from dagster_models.sql.parsed_texts import Text
-from dagster_models.sql.tokens import TokenizedText
 from dagster_models.util.gc_tuning import rare_collections
 
 #: What each answer begins with. Whatever else stands on stdout, such as what a sitecustomize.py
@@ -37,6 +34,8 @@ SIZE_BYTES = 8
 
 def parse(text: Text) -> bytes | None:
     """The cache entry of what a text says; None if it does not parse (the loader reports why)."""
+    from dagster_models.sql.parse import parse_sql
+
     sql, dialect, queries_only = text
     try:
         return encode(plain_parsed(parse_sql(sql, dialect, queries_only=queries_only)))
@@ -55,6 +54,10 @@ def trace_columns(query: TraceRequest) -> bytes | None:
 def parse_and_trace(item: tuple[Text, Meant]) -> tuple[bytes | None, bytes | None]:
     """The entries of ``parse``, and of ``trace_columns`` if it is known what the text's names
     mean. The text is parsed once for both."""
+    from dagster_models.sql.nodes import unlink
+    from dagster_models.sql.parse import parse_source
+    from dagster_models.sql.tokens import TokenizedText
+
     (sql, dialect, queries_only), meant = item
     try:
         source = TokenizedText(sql, dialect)

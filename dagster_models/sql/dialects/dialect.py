@@ -12,20 +12,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from string import ascii_lowercase, ascii_uppercase
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from sqlglot import exp
+from dagster_models.sql.dialects.later import function, value
 
-from dagster_models.sql.rewriting.token_rewriter import NO_TOKEN_RULES, TokenRules
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+    from dagster_models.sql.rewriting.token_rewriter import TokenRules
 
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
 
 Letters: TypeAlias = Callable[[str], str]
 """What the letters of a name become: ``lower``, ``upper`` or ``kept``."""
-Output: TypeAlias = Callable[[exp.Expr], str]
+Output: TypeAlias = "Callable[[exp.Expr], str]"
 """The name that an identifier gives to a column."""
-TypeOf: TypeAlias = Callable[[exp.Expr | None], str]
+TypeOf: TypeAlias = "Callable[[exp.Expr | None], str]"
 """The type of an expression, "" if it is not sure."""
 
 
@@ -51,16 +54,6 @@ def never_a_file(parts: tuple[str, ...], in_string: bool, quoted: bool) -> bool:
     return False
 
 
-def name_of_column(node: exp.Expr, output: Output) -> str:
-    """A column and a field of a struct keep their names; those of other expressions differ too
-    much between dialects to be guessed."""
-    if isinstance(node, exp.Column):
-        return output(node.this)
-    if isinstance(node, exp.Dot) and isinstance(node.expression, exp.Identifier):
-        return output(node.expression)
-    return ""
-
-
 def never_foreign(_: exp.DType) -> str | None:
     return None
 
@@ -69,14 +62,9 @@ def unknown_type(type_of: TypeOf, node: exp.Expr) -> str:
     return ""
 
 
-def classes(*nodes: type[exp.Expr]) -> frozenset[type[exp.Expr]]:
-    """These classes of nodes, and all that are made of them."""
-    below = (classes(*node.__subclasses__()) for node in nodes)
-    return frozenset(nodes).union(*below)
-
-
-#: `unnest(x) + 1`. In most dialects such a function has a name that sqlglot knows.
-_SPREADING = classes(exp.Explode, exp.Unnest, exp.Posexplode, exp.Inline, exp.Stack)
+_NO_TOKENS = value("rewriting.token_rewriter", "NO_TOKEN_RULES")
+_NAME = function("dialects.trees", "name_of_column")
+_SPREADING = value("dialects.trees", "SPREADING")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,6 +128,8 @@ class Dialect:
 
     # --- Text ---------------------------------------------------------------------------------
 
+    #: The two characters that stand around a quoted name.
+    quotes: str = '""'
     #: The characters that begin a named placeholder.
     placeholder_marks: str = ":"
     #: Characters of no width that the warehouse takes for white space.
@@ -149,7 +139,7 @@ class Dialect:
     #: `from t *` is `from t` with the tables that inherit from it.
     star_behind_table: bool = False
     #: Where the warehouse's grammar is wider than sqlglot's.
-    tokens: TokenRules = NO_TOKEN_RULES
+    tokens: Callable[[], TokenRules] = _NO_TOKENS
     #: An empty list as a value, where sqlglot's would not do.
     empty_list: str = ""
     #: `x in [1, 2]` is possible. Elsewhere a list behind IN is in parentheses.
@@ -183,7 +173,7 @@ class Dialect:
     # --- Columns of a query -------------------------------------------------------------------
 
     #: The name of a column without an alias; "" where only the warehouse knows.
-    implied_name: Callable[[exp.Expr, Output], str] = name_of_column
+    implied_name: Callable[[exp.Expr, Output], str] = _NAME
     #: A column without an alias keeps the spelling of the relation that it comes from.
     spelled_by_relation: bool = False
     #: A subquery, a CTE and a FROM item number columns of one name: `x`, `x_1`.
@@ -198,7 +188,7 @@ class Dialect:
     #: `name.upper()` is a function of the column.
     methods: bool = False
     #: The functions that make several rows of one, as a column of SELECT.
-    multiplies: frozenset[type[exp.Expr]] = _SPREADING
+    multiplies: Callable[[], frozenset[type[exp.Expr]]] = _SPREADING
     #: `generate_series(...)` and `range(...)` in FROM have one column, with the function's name.
     series_column: bool = False
     #: `unnest(...)` of structs, as a column of SELECT, gives a column for each of their fields.
@@ -259,6 +249,8 @@ class Dialect:
 
     def type_name(self, node: exp.Expr) -> str:
         """The warehouse's word for a type as written in a cast or a declaration; "" if not sure."""
+        from sqlglot import exp
+
         if not isinstance(node, exp.DataType):
             return ""
         return node.sql(self.name).upper() if self.type_word is None else self.type_word(node)
@@ -267,6 +259,8 @@ class Dialect:
         """A type such that two are one type exactly if their keys are equal; "" if not sure."""
         if self.type_identity is None or not text:
             return ""
+        from sqlglot import exp
+
         try:
             node = exp.DataType.build(text, dialect=self.name)
         except Exception:  # as in declared_type
@@ -285,6 +279,8 @@ class Dialect:
 @lru_cache(maxsize=4096)
 def _declared_type(dialect: Dialect, text: str) -> str:
     """A project declares few types, and thousands of columns."""
+    from sqlglot import exp
+
     assert dialect.type_word is not None
     try:
         return dialect.type_word(exp.DataType.build(text, dialect=dialect.name)) or text

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import re
 
-from sqlglot import exp
-
-from dagster_models.sql.dialects.dialect import Dialect, Output, name_of_column, words
-from dagster_models.sql.dialects.duckdb_expression_types import duckdb_expression_type
-from dagster_models.sql.dialects.duckdb_tokens import DUCKDB_TOKENS
-from dagster_models.sql.dialects.duckdb_types import duckdb_type_word
+from dagster_models.sql.dialects.dialect import Dialect, words
+from dagster_models.sql.dialects.later import function, value
 from dagster_models.sql.dialects.postgres_catalog import POSTGRES_TABLES
 
 #: ``duckdb_views()`` names them.
@@ -36,14 +32,6 @@ def _is_file(parts: tuple[str, ...], in_string: bool, quoted: bool) -> bool:
     return looks or (in_string and "." in name)
 
 
-def _implied_name(node: exp.Expr, output: Output) -> str:
-    if isinstance(node, exp.Count):
-        return "count_star()" if isinstance(node.this, exp.Star) else ""
-    if isinstance(node, exp.Dot):
-        return ""  # `(a).b` is called `(a).b`
-    return name_of_column(node, output)
-
-
 DUCKDB = Dialect(
     "duckdb",
     columns_measured=True,
@@ -56,12 +44,12 @@ DUCKDB = Dialect(
     placeholder_marks="$",
     # White space outside of strings and quoted names, and letters to sqlglot.
     zero_width=re.compile("[\u200b\u2060\ufeff]"),
-    tokens=DUCKDB_TOKENS,
+    tokens=value("dialects.duckdb_tokens", "DUCKDB_TOKENS"),
     arrays_follow_in=True,
     star_behind_table=True,
     insert_has_alias=True,
     second_half_recurs=True,
-    implied_name=_implied_name,
+    implied_name=function("dialects.duckdb_names", "duckdb_name"),
     spelled_by_relation=True,
     numbers_columns=True,
     values_column="col{index}",
@@ -71,7 +59,7 @@ DUCKDB = Dialect(
     methods=True,
     unnest_spreads=True,
     unpivot_type="VARCHAR",
-    type_word=duckdb_type_word,
-    type_identity=duckdb_type_word,
-    expression_type=duckdb_expression_type,
+    type_word=function("dialects.duckdb_types", "duckdb_type_word"),
+    type_identity=function("dialects.duckdb_types", "duckdb_type_word"),
+    expression_type=function("dialects.duckdb_expression_types", "duckdb_expression_type"),
 )

@@ -6,7 +6,7 @@ from dagster_models.sql.dialects.dialect import Dialect, kept, upper
 
 ATHENA = Dialect("athena")
 EXASOL = Dialect("exasol", offered=False, unquoted=upper, quoted=kept)
-HIVE = Dialect("hive")
+HIVE = Dialect("hive", quotes="``")
 ORACLE = Dialect(
     "oracle",
     unquoted=upper,

@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlglot.tokenizer_core import TokenType
-
 from dagster_models.sql.dialects.dialect import Dialect
-from dagster_models.sql.rewriting.named_tables import At, one_list_of_values, table_names
-from dagster_models.sql.rewriting.token_rewriter import (
-    NAMES,
-    SET_WORDS,
-    TokenRewriter,
-    TokenRules,
-)
-from dagster_models.sql.rewriting.token_rules import identifier_function
+from dagster_models.sql.dialects.later import value
 
 _FORMATS = {"parquet", "csv", "json", "delta", "orc", "text", "avro", "binaryfile", "iceberg"}
 
@@ -24,38 +15,11 @@ def _is_file(parts: tuple[str, ...], in_string: bool, quoted: bool) -> bool:
     return len(parts) == 2 and parts[0].lower() in _FORMATS and "/" in parts[1]
 
 
-def _table_statement(rewriter: TokenRewriter, index: int) -> int:
-    """`table t` is a query."""
-    if rewriter.kind(index) != TokenType.TABLE or rewriter.kind(index + 1) not in NAMES:
-        return 0
-    if index and rewriter.kind(index - 1) not in SET_WORDS:
-        return 0
-    words = (TokenType.SELECT, "select"), (TokenType.STAR, "*"), (TokenType.FROM, "from")
-    rewriter.emit(rewriter.tokens[index], *words)
-    rewriter.result.fixed.add(rewriter.tokens[index + 1].start)
-    return 1
-
-
-def _parameter(rewriter: TokenRewriter, index: int) -> int:
-    """`from ${catalog}.t` is whatever the parameter holds."""
-    names = rewriter.kind(index - 1) in (TokenType.FROM, TokenType.JOIN, TokenType.DOT)
-    if names and rewriter.word(index) == "$" and rewriter.kind(index + 1) == TokenType.L_BRACE:
-        rewriter.result.unseen.append((rewriter.tokens[index].start, "${...}"))
-    return 0
-
-
 SPARK = Dialect(
     "spark",
+    quotes="``",
     is_file=_is_file,
-    tokens=TokenRules(
-        {
-            identifier_function: ("identifier",),
-            _table_statement: ("table",),
-            _parameter: ("${",),
-            one_list_of_values: ("values",),
-            table_names({"table_changes": At(0)}): ("table_changes",),
-        }
-    ),
+    tokens=value("dialects.spark_tokens", "SPARK_TOKENS"),
     alias_follows=("sample",),
     moment="timestamp_ntz",
 )

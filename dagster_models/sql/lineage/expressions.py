@@ -110,7 +110,7 @@ class Expressions:
 
     def multiplied(self, node: exp.Expr) -> bool:
         """Whether an expression, the only one read since ``begin``, makes several rows of one."""
-        several = self.dialect.multiplies
+        several = self.dialect.multiplies()
         if exp.Query in self.kinds:  # the columns of a subquery are other expressions
             return node.find(*several) is not None
         return not self.kinds.isdisjoint(several)

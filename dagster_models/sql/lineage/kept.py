@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from sqlglot import exp
 
-from dagster_models.core.partitions import UNITS
+from dagster_models.core.partitions import UNITS, coarser
 from dagster_models.core.traced import Kept, Name, Spanning
 
 #: What a cast leaves of a time. A cast to any other type does not keep a column.
@@ -19,11 +19,6 @@ _CASTS = {
     exp.DType.TIMESTAMPNTZ: "",
     exp.DType.TIMESTAMPTZ: "",
 }
-
-
-def coarser(one: str, two: str) -> str:
-    """The unit that is left of a time if both truncate it."""
-    return max(one, two, key=UNITS.index)
 
 
 def chain(node: exp.Expr) -> tuple[exp.Column, str] | None:
