@@ -253,6 +253,9 @@ _OF_DUCKLAKE = {
 #: For the first test its server is started, and a statement takes half a second where others work.
 _APACHE_SECONDS = 600
 
+#: Nightly tests are the slow ones, and take several times as long on a machine that does more.
+_NIGHTLY_SECONDS = 1200
+
 _SAMPLE_OF_MARIADB = {"publish", "cancel", "error_line", "type_change"}
 
 #: The module of another package whose ``system(folder)`` returns a System with an empty database.
@@ -321,6 +324,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             seen |= features
             if not (wanted & _SAMPLE_OF_MARIADB if system == "mariadb" else wanted):
                 item.add_marker(pytest.mark.nightly)
+        if item.get_closest_marker("nightly") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_NIGHTLY_SECONDS))
         kept.append(item)
     items[:] = _long_files_first(kept)
 
