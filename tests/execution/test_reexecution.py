@@ -32,9 +32,10 @@ import os, signal
 from pathlib import Path
 from dagster_models import load_project
 from dagster_models.execution.own_steps import OwnSteps
+from dagster_models.processes import wire
 
 here = Path(__file__).parent
-finish = OwnSteps._finish
+finish, hand_over = OwnSteps._finish, OwnSteps._hand_over
 
 def dying(self, ends):
     steps = [running.parked.context.step.key for running, _ in ends]
@@ -43,7 +44,15 @@ def dying(self, ends):
         os.kill(os.getpid(), signal.SIGKILL)
     return finish(self, ends)
 
-OwnSteps._finish = dying
+def dying_early(self, step, running):
+    yield from hand_over(self, step, running)
+    if step == "main__b" and (here / "die early").exists():
+        (here / "die early").unlink()
+        assert wire.readable(running.runner._busy[step].session, 60)  # its answer is there
+        (here / "die").write_text(str(os.getpid()))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+OwnSteps._finish, OwnSteps._hand_over = dying, dying_early
 defs = load_project(here)
 """
 
@@ -199,6 +208,26 @@ def steps_of(project: Project, run_id: str) -> dict[str, StepResult]:
 def commits_of(project: Project, run_id: str) -> set[str]:
     sql = f"select step from dagster_models.commits where run_id = '{run_id}'"
     return {name for (name,) in project.rows(sql)}
+
+
+@pytest.mark.nightly
+def test_a_step_is_found_that_was_committed_before_its_start_was_stored(server: Server) -> None:
+    """The quick sample is the next test, in which the start is stored."""
+    project = server.project
+    (project.root / "die").touch()
+    (project.root / "die early").touch()
+    with DagsterInstance.from_config(str(project.home)) as instance:
+        killed = server.launch()
+        wait_until_dead(project)
+        (project.root / "die").unlink()
+        assert wait_for_end(instance, killed) is DagsterRunStatus.FAILURE
+        assert "STEP_START" not in events_of(instance, killed, "main__b")
+        assert commits_of(project, killed) == {"main.a", "main.b"}
+        again = server.relaunch(killed, "FROM_FAILURE")
+        assert wait_for_end(instance, again) is DagsterRunStatus.SUCCESS
+        steps = steps_of(project, again)
+        assert {s for s, result in steps.items() if result.committed_in == killed} == {"main.b"}
+        assert "main.b" not in commits_of(project, again)
 
 
 def test_a_step_in_doubt_is_settled_by_its_commit_record(server: Server) -> None:
