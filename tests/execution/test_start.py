@@ -25,6 +25,8 @@ NEVER = {"http", "sqlglot", "xml"}
 @pytest.mark.slow
 def test_a_run_of_plain_models_imports_none_of_what_others_need(tmp_path: Path) -> None:
     files = {"models/a.sql": "select 1 as id", "models/b.sql": "select id, $word as it from a"}
+    source = "{name: raw, tables: [{name: t, columns: {id: {type: integer}}}]}"
+    files["models/sources.yaml"] = f"sources: [{source}]\n"
     project = make_project(tmp_path, files, "vars: {word: said}\n")
     argv = [sys.executable, "-X", "importtime", DAGSTER, "job", "execute"]
     done = subprocess.run(

@@ -116,6 +116,8 @@ def test_the_table_and_a_dialect_that_is_not_in_it() -> None:
 #: What project/trace.py asks, and tests/project/test_columns.py tests; and what project/contract.py
 #: asks, and tests/data/errors/contracts.txt and tests/warehouses/test_contracts.py test.
 ELSEWHERE = {"duckdb.columns_measured", "duckdb.type_identity", "postgres.type_identity"}
+#: What only saves an import has the same answer; tests here and in test_start.py.
+ELSEWHERE |= {"duckdb.plain_types"}
 
 
 def differences(dialect: Dialect) -> Iterator[tuple[str, object]]:
@@ -187,3 +189,11 @@ def test_plain_values_and_names_are_written_as_sqlglot_writes_them(dialect: str)
     assert plain > 300
     for number in (0, 7, -3, 10**30):
         assert literal(number, dialect) == written.literal(number, dialect)
+
+
+def test_plain_types_are_those_that_sqlglot_reads_as_they_are() -> None:
+    for dialect in DIALECTS.values():
+        plain = [dialect.declared_type(type_.lower()) for type_ in sorted(dialect.plain_types)]
+        read = replace(dialect, plain_types=frozenset())
+        assert plain == [read.declared_type(type_.lower()) for type_ in sorted(dialect.plain_types)]
+    assert DIALECTS["duckdb"].declared_type("varchar") == "VARCHAR"

@@ -200,6 +200,8 @@ class Dialect:
 
     #: The warehouse's own word for a type, "" if it is not sure. None: sqlglot's spelling.
     type_word: Callable[[exp.DataType], str] | None = None
+    #: Types that ``type_word`` returns as they are, in capitals: sqlglot is not imported for them.
+    plain_types: frozenset[str] = frozenset()
     #: A key of a type, by which it is compared with others; "" if it is not sure.
     type_identity: Callable[[exp.DataType], str] | None = None
     #: What holds the values of a type that only other dialects have; "" if nothing does, and None
@@ -269,7 +271,10 @@ class Dialect:
 
     def declared_type(self, text: str) -> str:
         """A type that YAML declares, in the warehouse's word; as written if it is not known."""
-        return text if self.type_word is None or not text else _declared_type(self, text)
+        if self.type_word is None or not text:
+            return text
+        plain = text.upper()
+        return plain if plain in self.plain_types else _declared_type(self, text)
 
     def own_type(self, text: str) -> str:
         """The type of a column that we add, in the warehouse's word."""

@@ -59,6 +59,10 @@ DUCKDB = Dialect(
     methods=True,
     unnest_spreads=True,
     unpivot_type="VARCHAR",
+    plain_types=words(
+        "BIGINT BLOB BOOLEAN DATE DOUBLE FLOAT HUGEINT INTEGER INTERVAL JSON SMALLINT TIME"
+        " TIMESTAMP TINYINT UBIGINT UHUGEINT UINTEGER USMALLINT UTINYINT UUID VARCHAR"
+    ),
     type_word=function("dialects.duckdb_types", "duckdb_type_word"),
     type_identity=function("dialects.duckdb_types", "duckdb_type_word"),
     expression_type=function("dialects.duckdb_expression_types", "duckdb_expression_type"),
