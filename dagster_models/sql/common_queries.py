@@ -87,6 +87,8 @@ _KINDS: Mapping[str, tuple[TokenType, ...]] = {
     "k": (TokenType.LIKE,),
     "j": (TokenType.IS,),
     "Y": (TokenType.EXISTS,),
+    "9": (TokenType.REPLACE,),
+    "$": (TokenType.PARAMETER,),
     ":": (TokenType.DCOLON,),
     "(": (TokenType.L_PAREN,),
     ")": (TokenType.R_PAREN,),
@@ -116,7 +118,77 @@ FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "7": ("substr", "substring"),
     "8": ("cast", "try_cast"),
 }
-_LETTER_OF_CALL = {name: letter for letter, names in FUNCTIONS.items() for name in names}
+#: Those that it knows in one dialect besides.
+FUNCTIONS_OF: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "snowflake": {
+        "0": ("sysdate", "uuid_string"),
+        "1": (
+            *("parse_json", "try_parse_json", "array_size", "zeroifnull", "nullifzero", "year"),
+            *("monthname", "dayname", "last_day", "boolor_agg", "booland_agg", "len", "to_variant"),
+            *("typeof", "dayofweek", "dayofyear", "weekofyear", "sha1", "to_array"),
+            *("count_if", "array_agg", "array_distinct", "array_unique_agg", "listagg"),
+        ),
+        "2": (
+            *("contains", "startswith", "endswith", "split", "months_between", "div0", "pow"),
+            *("array_contains", "array_to_string", "equal_null", "mod"),
+        ),
+        "3": (
+            *("to_char", "to_varchar", "to_number", "try_to_number", "to_decimal"),
+            *("try_to_decimal", "date_from_parts"),
+        ),
+        "7": (
+            *(
+                "regexp_replace",
+                "regexp_substr",
+                "regexp_like",
+                "regexp_substr_all",
+                "regexp_count",
+            ),
+            *("lpad", "rpad", "charindex", "position"),
+        ),
+        "#": ("to_date", "try_to_date"),
+        "9": ("iff", "dateadd", "datediff", "timestampadd", "timestampdiff"),
+    },
+    "trino": {
+        "1": (
+            *(
+                "from_iso8601_timestamp",
+                "from_iso8601_timestamp_nanos",
+                "from_iso8601_date",
+                "year",
+            ),
+            *("to_hex", "to_utf8", "sha256", "json_parse", "arbitrary", "count_if", "cardinality"),
+            *("array_agg", "array_distinct", "from_unixtime"),
+        ),
+        "2": ("date_parse", "date_format", "split", "element_at", "strpos"),
+        "7": ("regexp_like", "regexp_replace", "regexp_extract", "array_join", "lpad"),
+        "9": ("date_diff", "date_add"),
+    },
+    "bigquery": {
+        "1": (
+            *("to_hex", "to_base64", "sha256", "logical_or", "logical_and", "countif", "array_agg"),
+            *("to_json_string", "array_length", "last_day", "farm_fingerprint", "timestamp_millis"),
+            *("timestamp_seconds", "timestamp_micros", "unix_seconds"),
+        ),
+        "2": (
+            *("safe_divide", "parse_date", "parse_datetime", "parse_timestamp", "format_date"),
+            *("format_timestamp", "regexp_contains", "mod", "timestamp_trunc", "datetime_trunc"),
+        ),
+        "7": ("regexp_replace", "regexp_extract", "array_to_string", "lpad"),
+        "8": ("safe_cast",),
+        "9": ("if", "date_diff", "datetime_diff", "timestamp_diff"),
+    },
+}
+
+
+def _letters_of_calls(functions: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    return {name: letter for letter, names in functions.items() for name in names}
+
+
+_LETTER_OF_CALL = _letters_of_calls(FUNCTIONS)
+_LETTER_OF_CALL_IN = {
+    dialect: _LETTER_OF_CALL | _letters_of_calls(of) for dialect, of in FUNCTIONS_OF.items()
+}
 #: Words that the parser knows by their text, though the tokenizer takes them for names.
 WORDS = frozenset(
     {
@@ -170,15 +242,19 @@ _PARENTHESES = {
         "6": ((_TERM, "r"),),
         "7": ((f"{_TERM}(?:,{_TERM}){{1,2}}", "r"),),
         "8": ((f"{_VALUE}a[TCP]", "r"),),
+        "9": ((f"{_VALUE},{_VALUE},{_VALUE}", "r"),),
+        "#": (("[vys](?:,s)?", "r"),),  # of a number, sqlglot does not know it
         "o": ((f"(?:p{_VALUES})?(?:{_ORDER})?", "g"),),
         "M": ((_VALUES, "Mz"), (_QUERY, "Mz")),
         "u": (("v(?:,v)*", "uz"),),
     }.items()
 }
-_INNERMOST = re.compile(r"([0-8oMuv])?\(([^()]*)\)")
+_INNERMOST = re.compile(r"([0-9#oMuv])?\(([^()]*)\)")
 _SIZED_TYPE = re.compile(r"C\(n(?:,n)?\)")
 _INTERVAL = re.compile(f"i[ns]([{_NAME}{_QUOTED}])")
 _CALLED = re.compile(r"v(?=\()")
+#: Behind AS, all but the type of a cast is a name: `select at::date as date from t`.
+_TYPE_AS_NAME = re.compile(r"(?<=a)[TC](?![(:)])")
 #: What is nested deeper is for the parser, which has a limit of its own.
 _MOST_NESTED = 40
 #: Where a CTE, a scope or a FROM item begins or ends.
@@ -209,10 +285,16 @@ def _letters(source: TokenizedText) -> str | None:
     letters = "".join([_LETTER_OF[token.token_type] for token in tokens])
     if _OTHER in letters or source.prepared != Prepared(tokens):
         return None
+    if "$" in letters and any(token.text == "@" for token in tokens):  # a variable or a stage
+        return None
+    if "9" in letters and source.dialect.name == "teradata":  # whose parser has no `replace(...)`
+        return None
+    letters = _TYPE_AS_NAME.sub(_NAME, letters)
     if called := [call.start() for call in _CALLED.finditer(letters)]:
+        known = _LETTER_OF_CALL_IN.get(source.dialect.name, _LETTER_OF_CALL)
         changed = list(letters)
         for at in called:
-            changed[at] = _LETTER_OF_CALL.get(tokens[at].text.lower(), _OTHER)
+            changed[at] = known.get(tokens[at].text.lower(), _OTHER)
         letters = "".join(changed)
     for interval in _INTERVAL.finditer(letters):
         # sqlglot takes `interval '1 day' day` for a mistake, and so it is, except as an alias.
@@ -260,7 +342,7 @@ def _values(letters: str) -> str:
         if "c" not in letters or _OTHER in letters:
             break
         letters = _CASE.sub(_case, letters)
-    letters = letters.replace("v.v", "y")
+    letters = letters.replace("v.v", "y").replace("$v", "x")
     for step, becomes in _STEPS:
         letters = step.sub(becomes, letters)
     return letters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from random import Random
 
 from dagster_models.sql.common_queries import FUNCTIONS
@@ -13,10 +13,13 @@ _TABLES = ("orders", "raw.events", "a.b.c", "t", '"Items"', "staging.stages", "c
 
 
 class CommonTexts:
-    """Draws queries of some depth. Not all of them make sense to a warehouse."""
+    """Draws queries of some depth. Not all of them make sense to a warehouse. *functions*: by the
+    letter of their names."""
 
-    def __init__(self, random: Random) -> None:
-        self.random = random
+    def __init__(
+        self, random: Random, functions: Mapping[str, tuple[str, ...]] = FUNCTIONS
+    ) -> None:
+        self.random, self.functions = random, functions
 
     def some(self, make: str, most: int = 3, between: str = ", ") -> str:
         return between.join(getattr(self, make)() for _ in range(self.random.randint(1, most)))
@@ -57,7 +60,9 @@ class CommonTexts:
             on = self.random.choice((f"on {self.value(1)}", "using (id)"))
             query += f" {kind} {self.source(depth)} {on}"
         query += self.may(" cross join t")
-        query += self.may(f" where {self.value(2)}")
+        query += self.may(
+            f" where {self.value(2)}", f" where {self.value(1)}", " where id > $since"
+        )
         query += self.may(f" group by {self.some('column')}", " GROUP BY 1, 2")
         return query + self.may(f" having {self.value(1)}", f" qualify {self.value(1)}")
 
@@ -74,7 +79,7 @@ class CommonTexts:
         return self.name() if self.random.random() < 0.5 else f"{self.name()}.{self.name()}"
 
     def item(self) -> str:
-        return self.value(2) + self.may(f" as {self.name()}", f" {self.name()}")
+        return self.value(2) + self.may(f" as {self.name()}", f" {self.name()}", " as date")
 
     def ordered(self) -> str:
         return self.value(1) + self.may(" desc", " ASC")
@@ -87,12 +92,12 @@ class CommonTexts:
         return f"({made})" if self.random.random() < 0.5 else made
 
     def call(self, *given: str) -> str:
-        kind = self.random.choice([*FUNCTIONS])
-        name = self.random.choice(FUNCTIONS[kind])
+        kind = self.random.choice([*self.functions])
+        name = self.random.choice(self.functions[kind])
         name = self.random.choice((name, name.upper()))
         if kind == "8":
             return f"{name}({given[0]} as {self.random.choice(_TYPES)})"
-        count = {"0": 0, "1": 1, "2": 2, "5": 1, "6": 1}.get(kind)
+        count = {"0": 0, "1": 1, "2": 2, "5": 1, "6": 1, "9": 3, "#": 1}.get(kind)
         if count is None:
             count = self.random.randint(1, 3)
         distinct = self.may("distinct ") if kind == "5" else ""
@@ -113,7 +118,7 @@ class CommonTexts:
                 f"case when {one} then {two} else {three} end",
                 f"case {one} when {two} then {three} when 1 then {four} end",
                 *(f"{one} in (select id from t)", "exists (select 1 from raw.events)"),
-                "(select max(id) from a.b.c)",
+                *("(select max(id) from a.b.c)", f"replace({one}, {two}, {three})"),
             )
         )
 
