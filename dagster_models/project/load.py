@@ -22,7 +22,7 @@ from dagster_models.project.built_schemas import BuiltSchema, remembered
 from dagster_models.project.described import read_described
 from dagster_models.project.drafts.checks import check_queries, check_uses
 from dagster_models.project.drafts.draft import DraftContext, NameUse
-from dagster_models.project.drafts.drafts import make_drafts
+from dagster_models.project.drafts.drafts import make_drafts, parse_when_asked
 from dagster_models.project.drafts.templates import refuse_without_setting, rendered
 from dagster_models.project.ephemeral import taken_out
 from dagster_models.project.files import ProjectFiles, module_reader, read_file, read_files
@@ -55,6 +55,7 @@ def load(
     texts: Mapping[Text, ParsedSql] | None = None,
     environ: Mapping[str, str] | None = None,
     columns: bool = True,
+    errors_only: bool = False,
     unknown_columns: str | None = None,
     whole: bool | None = True,
     target_path: str | None = None,
@@ -68,6 +69,8 @@ def load(
         texts: ``Project.texts`` of an earlier load, so that no text is parsed twice.
         environ: fills in ``${NAME}`` of targets (default: the process's environment).
         columns: find out each step's columns and their lineage too, which is half of the work.
+        errors_only: the load is for its problems, and has no columns. Its steps have no code
+            versions to compare, and nothing is cached.
         unknown_columns: overrides the project file's own setting.
         whole: whether an error of one file is one of the whole project. If False, each error of a
             file other than the project file is kept in ``Project.warnings`` and by the steps and
@@ -80,7 +83,8 @@ def load(
         ProjectError: holds all problems. Mere warnings are in ``Project.warnings`` instead.
     """
     root = os.path.abspath(root)
-    report, parsed = PlacedInTemplates(), ParsedTexts(texts or {})
+    report, parsed = PlacedInTemplates(), ParsedTexts(texts or {}, normalize=not errors_only)
+    columns = columns and not errors_only
     settings, files = _read(root, os.environ if environ is None else environ, report, given)
     folder = target_path or settings.target_path
     with rare_collections(), SqlReader(folder) as reader:
@@ -89,7 +93,8 @@ def load(
         declared, uses, sources = _sources(context, sources)
         built, seen = remembered(folder), models_seen(folder)
         ahead = Ahead(settings, (*declared, *sources), built) if columns else None
-        drafts, checks = make_drafts(of_steps, context, reader.parse_all, ahead)
+        parse_all = parse_when_asked if errors_only else reader.parse_all
+        drafts, checks = make_drafts(of_steps, context, parse_all, ahead)
         blame = Blame(report.problems, drafts, of_steps, context.described)
         former = () if target_path else {*built, *seen}  # later ones were never models of this one
         how = (settings.unknown_references, report, former, uses, attached_names(settings.targets))

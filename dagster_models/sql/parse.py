@@ -43,26 +43,29 @@ __all__ = [
 _QUERIES = (exp.Query, exp.Values, exp.Pivot)
 
 
-def parse_sql(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
+def parse_sql(
+    text: str, dialect: str, queries_only: bool = True, *, normalize: bool = True
+) -> ParsedSql:
     """Parse a text in one of sqlglot's dialects (``duckdb``, ``postgres``, ...).
 
     With ``queries_only`` (a model, a check) the text must be one query. Otherwise it may be any
     number of statements (what a Python file passes to ``warehouse.execute``), and the tables that
-    they write are among the references, marked ``written``.
+    they write are among the references, marked ``written``. Without *normalize*, ``normalized`` is
+    "", for those who do not compare texts: it is a fifth of the work.
 
     Raises:
         SqlSyntaxError: the text is not what it must be; the place counts in the whole text.
         ValueError: sqlglot does not know the dialect.
     """
     source = TokenizedText(text, dialect)
-    parsed = parse_common(source)
+    parsed = parse_common(source, normalize=normalize)
     if parsed is None:
-        parsed = parse_source(source, queries_only)
+        parsed = parse_source(source, queries_only, normalize=normalize)
         unlink(source.statements())
     return parsed
 
 
-def parse_common(source: TokenizedText) -> ParsedSql | None:
+def parse_common(source: TokenizedText, *, normalize: bool = True) -> ParsedSql | None:
     """What ``parse_source`` would return, without a syntax tree; None if that takes one."""
     tables = tables_of(source)
     if tables is None:
@@ -71,12 +74,14 @@ def parse_common(source: TokenizedText) -> ParsedSql | None:
         references=tables,
         qualifiers=(),
         placeholders=tuple(source.placeholders()),
-        normalized=source.normalized(),
+        normalized=source.normalized() if normalize else "",
         semicolons=source.trailing_semicolons(),
     )
 
 
-def parse_source(source: TokenizedText, queries_only: bool = True) -> ParsedSql:
+def parse_source(
+    source: TokenizedText, queries_only: bool = True, *, normalize: bool = True
+) -> ParsedSql:
     """Like ``parse_sql``, for a text whose syntax trees have other readers, too."""
     statements = source.statements()
     if queries_only:
@@ -109,9 +114,7 @@ def parse_source(source: TokenizedText, queries_only: bool = True) -> ParsedSql:
         references=tuple(references[start] for start in sorted(references)),
         qualifiers=tuple(qualifiers[start] for start in sorted(qualifiers)),
         placeholders=tuple(source.placeholders()),
-        normalized=source.normalized(
-            kept_case(statements, source.text, source.tokens, source.dialect)
-        ),
+        normalized=_normalized(source, statements) if normalize else "",
         clashing=frozenset(clashing),
         temporary=tuple(temporary),
         opaque=opaque,
@@ -120,6 +123,10 @@ def parse_source(source: TokenizedText, queries_only: bool = True) -> ParsedSql:
         suspects=tuple((*source.lines.place(at), name, parts) for at, name, parts in suspects),
         calls=tuple(calls[start] for start in sorted(calls)),
     )
+
+
+def _normalized(source: TokenizedText, statements: Sequence[exp.Expr]) -> str:
+    return source.normalized(kept_case(statements, source.text, source.tokens, source.dialect))
 
 
 def plain_text(text: str, dialect: str) -> str:

@@ -13,10 +13,12 @@ Text: TypeAlias = tuple[str, str, bool]
 
 class ParsedTexts:
     """The texts that one load has parsed. ``known``: text -> what it says; the project keeps this
-    mapping (``Project.texts``), so that nobody who compiles it has to parse again."""
+    mapping (``Project.texts``), so that nobody who compiles it has to parse again. *normalize*: as
+    ``parse_sql`` has it."""
 
-    def __init__(self, known: Mapping[Text, ParsedSql]) -> None:
+    def __init__(self, known: Mapping[Text, ParsedSql], *, normalize: bool = True) -> None:
         self.known: dict[Text, ParsedSql] = dict(known)
+        self._normalize = normalize
 
     def parse(self, text: str, dialect: str, *, queries_only: bool = True) -> ParsedSql:
         """What ``parse_sql`` returns, from memory where that is possible. Raises SqlSyntaxError,
@@ -26,5 +28,5 @@ class ParsedTexts:
         if found is None:
             from dagster_models.sql.parse import parse_sql
 
-            found = self.known[key] = parse_sql(*key)
+            found = self.known[key] = parse_sql(*key, normalize=self._normalize)
         return found

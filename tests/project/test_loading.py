@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,11 +84,11 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, str, bool]]:
     parser, also those of a common form.)"""
     counted: Counter[tuple[str, str, bool]] = Counter()
 
-    def parse(source: TokenizedText, queries_only: bool = True) -> ParsedSql:
+    def parse(source: TokenizedText, queries_only: bool = True, **how: bool) -> ParsedSql:
         counted[source.text, source.dialect.name, queries_only] += 1
-        return parse_source(source, queries_only)
+        return parse_source(source, queries_only, **how)
 
-    monkeypatch.setattr("dagster_models.sql.parse.parse_common", lambda source: None)
+    monkeypatch.setattr("dagster_models.sql.parse.parse_common", lambda source, **how: None)
     monkeypatch.setattr("dagster_models.sql.parse.parse_source", parse)
     return counted
 
@@ -153,6 +154,18 @@ def test_another_dialect_reads_the_same_text_differently(root: Path) -> None:
     assert seen == {("a",), ("A",), "n", "N"}
     text = ("select 1", "duckdb", True)
     assert key_of(text) != key_of((*text[:2], False))
+
+
+def test_a_load_for_its_errors_has_all_of_them_and_keeps_nothing(root: Path) -> None:
+    (root / "models/bad.sql").write_text("select 1 +")
+    (root / "models/lost.sql").write_text("select $nothing as Total from a join nowhere using (n)")
+    quick = load(root, errors_only=True, whole=False)
+    assert not (root / "target").exists()
+    usual = load(root, columns=False, whole=False)
+    assert {it.path for it in quick.warnings} >= {"models/bad.sql", "models/lost.sql"}
+    assert quick.warnings == usual.warnings
+    assert quick.texts == {text: replace(it, normalized="") for text, it in usual.texts.items()}
+    assert (root / "target" / PARSED_FILE).exists()
 
 
 def test_a_text_that_does_not_parse_is_reported_as_always(root: Path) -> None:

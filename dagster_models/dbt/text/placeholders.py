@@ -190,7 +190,7 @@ class _Naming:
             done = found.end()
         text = "".join([*pieces, bound[done:]])
         try:
-            read = {it.start for it in parse_sql(text, self.dialect).references}
+            read = {it.start for it in parse_sql(text, self.dialect, normalize=False).references}
             comments = layout(text, self.dialect).comments
         except (SqlSyntaxError, ValueError):
             return asked

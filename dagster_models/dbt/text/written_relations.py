@@ -47,7 +47,7 @@ def written_relations(
     if not found:
         return
     try:
-        tables = {(it.start, it.end) for it in parse_sql(text, dialect).references}
+        tables = {(it.start, it.end) for it in parse_sql(text, dialect, normalize=False).references}
     except (SqlSyntaxError, ValueError):
         return
     yield from (it for it in reversed(found) if it[:2] in tables)

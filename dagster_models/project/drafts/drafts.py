@@ -25,6 +25,11 @@ ParseAll = Callable[[ParsedTexts, Sequence[Text], "Ahead | None"], Iterable[int]
 is known not to parse: the draft of its file is made then, while others are parsed."""
 
 
+def parse_when_asked(parsed: ParsedTexts, texts: Sequence[Text], ahead: Ahead | None) -> range:
+    """A ParseAll that leaves the texts to their drafts, which parse what they ask for."""
+    return range(len(texts))
+
+
 def make_drafts(
     files: Sequence[ProjectFile],
     context: DraftContext,
