@@ -178,7 +178,7 @@ def _trial_load(folder: Path) -> Errors:
         write_files(folder, files, accept=False)
         problems: Sequence[Problem]
         try:
-            project = load(folder, errors_only=True, whole=False, texts=texts)
+            project = load(folder, columns=False, whole=False, errors_only=True, texts=texts)
         except ProjectError as error:
             problems = error.problems
         else:

@@ -69,8 +69,7 @@ def load(
         texts: ``Project.texts`` of an earlier load, so that no text is parsed twice.
         environ: fills in ``${NAME}`` of targets (default: the process's environment).
         columns: find out each step's columns and their lineage too, which is half of the work.
-        errors_only: the load is for its problems, and has no columns. Its steps have no code
-            versions to compare, and nothing is cached.
+        errors_only: for its problems alone: it has no code versions, and no text is cached.
         unknown_columns: overrides the project file's own setting.
         whole: whether an error of one file is one of the whole project. If False, each error of a
             file other than the project file is kept in ``Project.warnings`` and by the steps and
@@ -84,7 +83,6 @@ def load(
     """
     root = os.path.abspath(root)
     report, parsed = PlacedInTemplates(), ParsedTexts(texts or {}, normalize=not errors_only)
-    columns = columns and not errors_only
     settings, files = _read(root, os.environ if environ is None else environ, report, given)
     folder = target_path or settings.target_path
     with rare_collections(), SqlReader(folder) as reader:
@@ -93,8 +91,8 @@ def load(
         declared, uses, sources = _sources(context, sources)
         built, seen = remembered(folder), models_seen(folder)
         ahead = Ahead(settings, (*declared, *sources), built) if columns else None
-        parse_all = parse_when_asked if errors_only else reader.parse_all
-        drafts, checks = make_drafts(of_steps, context, parse_all, ahead)
+        parse = parse_when_asked if errors_only else reader.parse_all
+        drafts, checks = make_drafts(of_steps, context, parse, ahead)
         blame = Blame(report.problems, drafts, of_steps, context.described)
         former = () if target_path else {*built, *seen}  # later ones were never models of this one
         how = (settings.unknown_references, report, former, uses, attached_names(settings.targets))

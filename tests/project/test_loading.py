@@ -159,7 +159,7 @@ def test_another_dialect_reads_the_same_text_differently(root: Path) -> None:
 def test_a_load_for_its_errors_has_all_of_them_and_keeps_nothing(root: Path) -> None:
     (root / "models/bad.sql").write_text("select 1 +")
     (root / "models/lost.sql").write_text("select $nothing as Total from a join nowhere using (n)")
-    quick = load(root, errors_only=True, whole=False)
+    quick = load(root, columns=False, whole=False, errors_only=True)
     assert not (root / "target").exists()
     usual = load(root, columns=False, whole=False)
     assert {it.path for it in quick.warnings} >= {"models/bad.sql", "models/lost.sql"}
