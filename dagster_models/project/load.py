@@ -72,9 +72,8 @@ def load(
         errors_only: for its problems alone: it has no code versions, and no text is cached.
         unknown_columns: overrides the project file's own setting.
         whole: whether an error of one file is one of the whole project. If False, each error of a
-            file other than the project file is kept in ``Project.warnings`` and by the steps and
-            sources that have it, as what the remaining files say is still right. None: as ``load:``
-            of the project file says, and what nothing stands for is of the whole project.
+            other file than the project file is kept in ``Project.warnings``, and by the steps and
+            sources that have it: what the others say is still right. None: as ``load:`` says.
         target_path: the folder of the caches (default: the project's own).
         given: values of variables, which go before all others.
 
@@ -91,8 +90,8 @@ def load(
         declared, uses, sources = _sources(context, sources)
         built, seen = remembered(folder), models_seen(folder)
         ahead = Ahead(settings, (*declared, *sources), built) if columns else None
-        parse = parse_when_asked if errors_only else reader.parse_all
-        drafts, checks = make_drafts(of_steps, context, parse, ahead)
+        parse_all = parse_when_asked if errors_only else reader.parse_all
+        drafts, checks = make_drafts(of_steps, context, parse_all, ahead)
         blame = Blame(report.problems, drafts, of_steps, context.described)
         former = () if target_path else {*built, *seen}  # later ones were never models of this one
         how = (settings.unknown_references, report, former, uses, attached_names(settings.targets))

@@ -22,7 +22,7 @@ from functools import lru_cache
 from sqlglot.tokenizer_core import TokenType
 
 from dagster_models.core.model import Reference
-from dagster_models.sql.known_functions import LETTERS, LETTERS_IN
+from dagster_models.sql.dialects.known_functions import LETTERS, LETTERS_IN, WITHOUT_REPLACE
 from dagster_models.sql.rewriting.token_rewriter import Prepared
 from dagster_models.sql.tokens import TokenizedText
 
@@ -198,7 +198,7 @@ def _letters(source: TokenizedText) -> str | None:
         return None
     if "$" in letters and any(token.text == "@" for token in tokens):  # a variable or a stage
         return None
-    if "9" in letters and source.dialect.name == "teradata":  # whose parser has no `replace(...)`
+    if "9" in letters and source.dialect.name in WITHOUT_REPLACE:
         return None
     letters = _TYPE_AS_NAME.sub(_NAME, letters)
     if called := [call.start() for call in _CALLED.finditer(letters)]:

@@ -15,8 +15,8 @@ import paths
 from common_texts import CommonTexts
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.sql.common_queries import WORDS
+from dagster_models.sql.dialects.known_functions import FUNCTIONS, FUNCTIONS_OF
 from dagster_models.sql.dialects.table import DIALECTS, dialect_of
-from dagster_models.sql.known_functions import FUNCTIONS, FUNCTIONS_OF
 from dagster_models.sql.nodes import unlink
 from dagster_models.sql.parse import parse_common, parse_source
 from dagster_models.sql.parsed import ParsedSql

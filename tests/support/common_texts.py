@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from random import Random
 
-from dagster_models.sql.known_functions import FUNCTIONS
+from dagster_models.sql.dialects.known_functions import FUNCTIONS
 
 _NAMES = ("id", "total", "x_1", "day", "status", "_a", '"Total"', "n", "c1")
 _TYPES = ("int", "varchar(10)", "decimal(10, 2)", "date", "TIMESTAMP", "text", "boolean", "double")

@@ -1,4 +1,4 @@
-"""The functions that sqlglot's parser knows by name, as the grammar of common_queries.py has them."""
+"""The functions that sqlglot's parser knows by name, in the words of common_queries.py."""
 
 from __future__ import annotations
 
@@ -96,3 +96,5 @@ LETTERS: Mapping[str, str] = _by_name(FUNCTIONS)
 LETTERS_IN: Mapping[str, Mapping[str, str]] = {
     dialect: {**LETTERS, **_by_name(of)} for dialect, of in FUNCTIONS_OF.items()
 }
+#: Dialects in which the parser takes `replace(...)` for no call.
+WITHOUT_REPLACE = frozenset({"teradata"})
