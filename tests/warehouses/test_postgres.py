@@ -27,6 +27,7 @@ from dagster_models.core.model import Relation
 from dagster_models.core.tasks import Query, task_to_json
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
+from dagster_models.processes.client import session as sessions
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.util import dsn as servers
 from dagster_models.util import runtime_files
@@ -221,6 +222,25 @@ def test_a_killed_warehouse_process_leaves_no_query_behind(
             "settled while its backend could still commit"
         )
         assert session.query("select n from s.t") == [("old",)]
+
+
+def test_a_server_that_is_slow_costs_no_other_session_its_warehouse_process(
+    system: System, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new session may take as long as the target's settings allow: the others work meanwhile."""
+    given = list[float | None]()
+
+    def connect_(address: WarehouseAddress, timeout_seconds: float | None = None) -> Session:
+        given.append(timeout_seconds)
+        return connect(address, timeout_seconds)
+
+    session.run(task("t", "select 'old' as n"))
+    lost = connect(system.address)
+    lost.close()
+    monkeypatch.setattr(sessions, "connect", connect_)
+    assert sessions.settle(system.address, task("t", ""), lost.identity, 0.1) is True
+    assert given == [None]
+    assert session.query("select n from s.t") == [("old",)]
 
 
 def test_a_session_is_gone_when_its_backend_is(system: System, admin: psycopg.Connection) -> None:

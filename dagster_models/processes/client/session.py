@@ -115,8 +115,10 @@ def settle(
     the record cannot be read.
     """
     session_id, path = lost.session_id if lost else "", key_of(address)
-    # A process that has opened the database answers at once; others may still be opening it.
-    had_it = lost is not None and launch.is_served_by(lost.server_pid, path)
+    # A process that has opened its file answers at once. Others may still be opening one, or wait
+    # for a server, in which no session of theirs would be the better for a kill.
+    is_file = bool(address.type.file_setting)
+    had_it = is_file and lost is not None and launch.is_served_by(lost.server_pid, path)
     end = time.monotonic() + wait_seconds
     try:
         with connect(address, wait_seconds if had_it else None) as session:
