@@ -115,14 +115,15 @@ def settle(
     the record cannot be read.
     """
     session_id, path = lost.session_id if lost else "", key_of(address)
-    # A process that has opened its file answers at once. Others may still be opening one, or wait
-    # for a server, in which no session of theirs would be the better for a kill.
+    # A process that has opened its file answers at once. Another one may still be opening its file,
+    # or wait for a server: then a kill would only end its other sessions, which are healthy.
     is_file = bool(address.type.file_setting)
     had_it = is_file and lost is not None and launch.is_served_by(lost.server_pid, path)
     end = time.monotonic() + wait_seconds
     try:
         with connect(address, wait_seconds if had_it else None) as session:
-            return session.settle(task, session_id, max(0.0, end - time.monotonic()))
+            left = max(0.0, end - time.monotonic()) if had_it else wait_seconds
+            return session.settle(task, session_id, left)
     except WarehouseError as error:
         if lost is None or error.kind not in (ErrorKind.IN_DOUBT, ErrorKind.TIMEOUT):
             raise
