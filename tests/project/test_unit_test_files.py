@@ -252,6 +252,13 @@ def test_no_value_of_yaml_becomes_another_one(written: str, type_: str, expected
         assert text_of(it, type_) == expected
 
 
+def test_a_nul_character_of_a_csv_file_has_its_place(tmp_path: Path) -> None:
+    """YAML has none. SQL cannot write it."""
+    line = "- {model: orders, name: n, given: {raw.lines: {csv: x.csv}}, expect: []}\n"
+    report = read(tmp_path, line, **{"unit_tests/x.csv": "status\na\0b\n"})[1]
+    assert report.startswith("unit_tests/x.csv:2:1: error: `status`: 'a\\x00b' has a NUL character")
+
+
 SETTINGS = "name: p\ndialect: {}\nseeds: {{prices: {{column_types: {{code: text}}}}}}"
 EPHEMERAL = "/* @model materialized: ephemeral */"
 INCREMENTAL = "/* @model\nmaterialized: incremental\nsince: n\n*/"

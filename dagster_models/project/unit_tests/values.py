@@ -37,6 +37,9 @@ def text_of(cell: Cell, type_: str) -> str | None:
     """
     if cell.written is None:
         return None
+    if "\0" in cell.written:  # YAML has none, and a CSV file may
+        what = f"{cell.written!r} has a NUL character, which cannot be written in SQL"
+        raise BadValue(what, cell.place, "Delete it.")
     read = reader_of(type_, _FREE_SCALE, _FREE_FLOAT)
     if read is None:
         length = _LENGTH.fullmatch(type_)
