@@ -90,6 +90,7 @@ DELTA = {"rows": [{"id": 2, "n": 9}, {"id": 3, "n": 3}], "format": "dict"}
             {"Al b": 'E"d', "n": [{"z": True, "f": 1.5}]},
             'STRUCT("Al b" VARCHAR, n STRUCT(z BOOLEAN, f DOUBLE)[])',
         ),
+        (["two\nlines"], "VARCHAR[]"),
     ],
 )
 def test_values_within_values_are_texts_that_duckdb_casts(
@@ -100,6 +101,22 @@ def test_values_within_values_are_texts_that_duckdb_casts(
     with duckdb.connect() as session:
         cast = session.execute(f"select cast(? as {type_})", [test["expect"][0]["id"]]).fetchone()
     assert cast == (value,)
+
+
+def test_values_within_values_are_json_too(tmp_path: Path) -> None:
+    """As dbt's cast of them makes it: a column may be JSON."""
+    value = {
+        "a": ["it's", 'q"', "x\\y"],
+        "b": None,
+        "c": {"d": True, "e": 1.5},
+    }
+    found = converted(tmp_path, expect={"rows": [{"id": value}], "format": "dict"})
+    ((test,),) = found.tests.values()
+    written = test["expect"][0]["id"]
+    with duckdb.connect() as session:
+        cast = session.execute("select cast(? as json)", [written]).fetchone()
+        struct = "{a: ['it''s', 'q\"', 'x\\y'], b: null, c: {d: true, e: 1.5}}"
+        assert session.execute(f"select to_json({struct})").fetchone() == cast
 
 
 @pytest.mark.parametrize(

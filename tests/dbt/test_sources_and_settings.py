@@ -321,6 +321,12 @@ def test_relative_paths_lead_to_the_files_that_dbt_has(tmp_path: Path) -> None:
         ("{{ env_var('DB', '/data/x.duckdb') }}", "${DB:-/data/x.duckdb}"),
         ("{{ env_var('DB', '') }}", "${DB}"),
         ("{{ env_var('DB', target.name) }}", "${DB}"),
+        ("{{ env_var('DB', 'a' ~ '.db') }}", "${DB}"),
+        ("{{ env_var('DIR', 'data') ~ '/x.duckdb' }}", "${DIR}"),
+        ("{{ env_var('DB', 'a') if var('x') else 'b' }}", "${DB}"),
+        ("{{ env_var('DB', 'a') | upper }}", "${DB}"),
+        ("{{ env_var('DB', 'a\\\\b') }}", "${DB}"),
+        ("{{ env_var('DB', 'a)b') | as_text }}", "${DB:-../../shop/a)b}"),
         ("{{ env_var('DB', ':memory:') }}", "target/shop.duckdb"),
     ],
 )

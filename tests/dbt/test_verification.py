@@ -274,6 +274,7 @@ def test_the_files_of_a_copy_name_the_database_that_is_copied(tmp_path: Path) ->
         "models/b.yml": "- {name: x, database: 'shop', tables: []}\r\n- {database: shop_2}\r\n",
         "dbt_project.yml": 'name: shop\nmodels:\n  +database: "shop"',
         "models/a.sql": "{{ config(database='shop', alias='shop') }} select 1 as shop",
+        "models/rows.sql": "{% set x %}\nselect * from a where its_database = 'shop'",
         "snapshots/s.sql": '{{ config(target_database = "shop") }}',
         "data/shop.csv": "database: shop",
     }
@@ -282,6 +283,7 @@ def test_the_files_of_a_copy_name_the_database_that_is_copied(tmp_path: Path) ->
         "models/b.yml": "- {name: x, database: 'copy', tables: []}\r\n- {database: shop_2}\r\n",
         "dbt_project.yml": 'name: shop\nmodels:\n  +database: "copy"',
         "models/a.sql": "{{ config(database='copy', alias='shop') }} select 1 as shop",
+        "models/rows.sql": files["models/rows.sql"],
         "snapshots/s.sql": '{{ config(target_database = "copy") }}',
         "data/shop.csv": "database: shop",
     }

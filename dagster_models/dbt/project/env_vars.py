@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-#: With its name, and its default if that is a text or a number which `${NAME:-default}` can hold.
+#: With its name, and its default if that is all that the expression computes: a text or a number
+#: which `${NAME:-default}` can hold. Of `env_var('X', 'a') ~ 'b'` it would be a part.
 ENV_VAR = re.compile(
-    r"\{\{\s*env_var\(\s*['\"](\w+)['\"]\s*"
-    r"(?:,\s*(?:default\s*=\s*)?(?:'([^'{}$]*)'|\"([^\"{}$]*)\"|([0-9.]+))?[^)]*)?\)[^}]*\}\}"
+    r"\{\{\s*env_var\(\s*['\"](\w+)['\"]\s*(?:"
+    r",\s*(?:default\s*=\s*)?(?:'([^'{}$\\]*)'|\"([^\"{}$\\]*)\"|([0-9.]+))\s*\)\s*"
+    r"(?:\|\s*(?:int|float|string|trim|as_bool|as_native|as_number|as_text)\s*)*\}\}"
+    r"|(?:,[^)]*)?\)[^}]*\}\})"
 )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -179,20 +180,22 @@ def _same(value: Any) -> Any:
 
 
 def _duckdb_value(value: Any) -> Any:
-    """A list or mapping as the text that DuckDB casts to a list or struct, as rows here have no
-    values within values."""
+    """A list or mapping as the JSON that DuckDB casts to a list, a struct or JSON, as rows here
+    have no values within values."""
     return _nested(value) if isinstance(value, (list, dict)) else value
 
 
 def _nested(value: Any) -> str:
+    """Without the spaces that JSON may have: DuckDB writes none. Its lists and structs know no
+    escapes but those of quotes and backslashes."""
     if isinstance(value, list):
-        return f"[{', '.join(map(_nested, value))}]"
+        return f"[{','.join(map(_nested, value))}]"
     if isinstance(value, dict):
-        parts = (f"{_nested(str(name))}: {_nested(it)}" for name, it in value.items())
-        return f"{{{', '.join(parts)}}}"
+        parts = (f"{_nested(str(name))}:{_nested(it)}" for name, it in value.items())
+        return f"{{{','.join(parts)}}}"
     if isinstance(value, str):
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    return "NULL" if value is None else str(value)
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return json.dumps(value)
 
 
 def _table_after(

@@ -30,6 +30,7 @@ _KEYS = {
 }
 #: Folders of a project, or of our project, which no run reads.
 _LEFT = ("target", "logs", "node_modules")
+_JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,8 @@ def copy_project(root: Path, into: Path) -> None:
 
 
 def rename_database(project: Path, old: str, new: str) -> None:
-    """Let the YAML and SQL files of a copied project name the database *new* where they name *old*.
+    """Let the YAML files and the Jinja of the SQL files of a copied project name the database *new*
+    where they name *old*.
 
     PostgreSQL takes the name of another database than its session's for an error, and a copy has
     another name. What a link leads to is not of the copy, and stays as it is.
@@ -128,12 +130,17 @@ def rename_database(project: Path, old: str, new: str) -> None:
     named = re.compile(
         rf"""((?:\b|[+_])database["']?\s*[:=]\s*)(["']?){re.escape(old)}\2(?=[\s,)}}#]|\Z)"""
     )
+    replaced = rf"\g<1>\g<2>{new}\g<2>"
     for folder, _, files in os.walk(project):
         for path in (Path(folder, name) for name in files):
             if path.suffix not in (".yml", ".yaml", ".sql") or path.is_symlink():
                 continue
             text = path.read_bytes().decode("utf-8", "surrogateescape")
-            if (changed := named.sub(rf"\g<1>\g<2>{new}\g<2>", text)) != text:
+            if path.suffix == ".sql":  # `where my_database = 'shop'` asks for rows
+                changed = _JINJA.sub(lambda it: named.sub(replaced, it[0]), text)
+            else:
+                changed = named.sub(replaced, text)
+            if changed != text:
                 path.write_bytes(changed.encode("utf-8", "surrogateescape"))
 
 
