@@ -24,7 +24,7 @@ from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue, Reader, read_mapping
 from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.sql.dialects.table import OFFERED
-from dagster_models.util.environment import filled, names_in
+from dagster_models.util.environment import VARIABLE, filled, names_in
 from dagster_models.util.nearest import suggest
 from dagster_models.util.plain_names import NAME
 
@@ -180,7 +180,7 @@ def read_settings(
         values["name"] = "project"
     name = values["name"]
     target_path = _target_path(values.get("target_path"), root, environ)
-    if names_in(root):
+    if VARIABLE.search(root):
         what = f"settings would take a part of the project's folder, {root}, for a variable"
         report(problem(what, top, "Rename the folder: it must not contain `${...}`."))
     elif unset := names_in(target_path):

@@ -199,6 +199,13 @@ def test_the_default_of_a_password_is_plain_text(tmp_path: Path) -> None:
         load(write_project(tmp_path, files), environ={})
 
 
+@pytest.mark.parametrize("folder", ["a${X}", "a${X:-b}"])
+def test_a_folder_that_looks_like_a_variable_is_refused(tmp_path: Path, folder: str) -> None:
+    files = {"dagster_models.yaml": "name: p\n", "models/a.sql": "select 1 as n"}
+    with pytest.raises(ProjectError, match="would take a part of the project's folder"):
+        load(write_project(tmp_path / folder, files), environ={})
+
+
 def test_an_environment_variable_of_another_type(tmp_path: Path) -> None:
     (found,) = problems(tmp_path, ONE, THE_X="many")
     assert found.startswith(
