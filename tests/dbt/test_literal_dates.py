@@ -64,6 +64,7 @@ BEGIN, END = "cast('2020-01-01' as date)", "CAST('2020-03-01 00:00:00' AS timest
             ]
         ),
         ("postgres", f"select (({END})::date - ({BEGIN})::date) from t", None),
+        ("postgres", f"select (@{10**30}@ - ({BEGIN})::date)", None),
         ("spark", f"select datediff( day, {BEGIN}, {END} )", None),
         ("duckdb", "select 1", None),
     ],

@@ -53,7 +53,7 @@ def counted_between(sql: str, adapter: str) -> int | None:
     """The one value of a query of dbt's `datediff()` between two dates without a time; None if it
     is no such query, or if it has a date that there is not."""
     form = _FORMS.get(adapter)
-    if form is None:
+    if form is None or "@" in sql:  # which marks days here
         return None
     try:
         found = form.fullmatch(_with_days(" ".join(sql.lower().split())))
