@@ -5,21 +5,57 @@ from __future__ import annotations
 import re
 from typing import Any
 
-#: With its name, and its default if that is all that the expression computes: a text or a number
-#: which `${NAME:-default}` can hold. Of `env_var('X', 'a') ~ 'b'` it would be a part.
-ENV_VAR = re.compile(
-    r"\{\{\s*env_var\(\s*['\"](\w+)['\"]\s*(?:"
-    r",\s*(?:default\s*=\s*)?(?:'([^'{}$\\]*)'|\"([^\"{}$\\]*)\"|([0-9.]+))\s*\)\s*"
-    r"(?:\|\s*(?:int|float|string|trim|as_bool|as_native|as_number|as_text)\s*)*\}\}"
-    r"|(?:,[^)]*)?\)[^}]*\}\})"
-)
+from jinja2 import Environment, TemplateSyntaxError, nodes
+
+#: With its name. What else the expression computes is not read.
+ENV_VAR = re.compile(r"\{\{\s*env_var\(\s*['\"](\w+)['\"]\s*(?:,[^)]*)?\)[^}]*\}\}")
+
+#: Filters that leave a text as it is written.
+_CONVERSIONS = ("int", "float", "string", "as_bool", "as_native", "as_number", "as_text")
+#: What a default may not have, as `${NAME:-default}` ends with it.
+_MARKS = re.compile(r"[{}$]")
 
 
 def from_environment(value: Any) -> Any:
-    """dbt's `{{ env_var('X', 'default') }}` as `${X:-default}`."""
-    return ENV_VAR.sub(_variable, value) if isinstance(value, str) else value
+    """dbt's `{{ env_var('X', 'default') }}` as `${X:-default}`, and what `~` joins to it behind it.
+    Of any other expression the variable alone is left, without its default, so that somebody has to
+    say what it is."""
+    if not isinstance(value, str) or not ENV_VAR.search(value):
+        return value
+    try:
+        parsed = Environment().parse(value)
+    except TemplateSyntaxError:
+        return ENV_VAR.sub(r"${\1}", value)
+    parts = [_written(it) for it in parsed.body]
+    return ENV_VAR.sub(r"${\1}", value) if None in parts else "".join(filter(None, parts))
 
 
-def _variable(found: re.Match[str]) -> str:
-    default = found[2] or found[3] or found[4]
-    return f"${{{found[1]}:-{default}}}" if default else f"${{{found[1]}}}"
+def _written(node: nodes.Node) -> str | None:
+    """None for what settings cannot say."""
+    if isinstance(node, nodes.TemplateData):
+        return node.data
+    if isinstance(node, (nodes.Output, nodes.Concat)):
+        parts = [_written(it) for it in node.nodes]
+        return None if None in parts else "".join(filter(None, parts))
+    if isinstance(node, nodes.Filter) and node.name in _CONVERSIONS and node.node is not None:
+        return _written(node.node)
+    if isinstance(node, nodes.Const):
+        return _text(node)
+    return _variable(node) if isinstance(node, nodes.Call) else None
+
+
+def _variable(call: nodes.Call) -> str | None:
+    if not isinstance(call.node, nodes.Name) or call.node.name != "env_var" or not call.args:
+        return None
+    name, *more = call.args
+    if not isinstance(name, nodes.Const) or not re.fullmatch(r"[^\W\d]\w*", str(name.value)):
+        return None
+    default = [*more, *(it.value for it in call.kwargs if it.key == "default"), None][0]
+    text = _text(default) if isinstance(default, nodes.Const) else None
+    return f"${{{name.value}:-{text}}}" if text else f"${{{name.value}}}"
+
+
+def _text(const: nodes.Const) -> str | None:
+    value = const.value
+    is_plain = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+    return None if not is_plain or _MARKS.search(str(value)) else str(value)
