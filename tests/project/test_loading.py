@@ -298,6 +298,23 @@ def test_nobody_waits_for_a_process_that_is_slow_to_start(
         assert len(pool._workers) == 2
 
 
+@pytest.mark.usefixtures("three_cores")
+@pytest.mark.parametrize("end", ["read forever", "exit 3"])
+def test_a_process_without_the_parser_does_what_no_other_has_started_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, end: str
+) -> None:
+    """It leaves all to the others, and waits for them, but not for ever."""
+    worker = tmp_path / "worker"
+    worker.write_text(f"#!/bin/sh\n{end}\n")
+    worker.chmod(0o755)
+    monkeypatch.setattr(parser_pool.sys, "executable", str(worker))
+    monkeypatch.setattr(parser_pool, "_can_parse", lambda: False)
+    monkeypatch.setattr(parser_pool, "START_SECONDS", 0.1)
+    with ParserPool() as pool:
+        assert pool.map("parse", TEXTS) == ALONE
+        assert pool._workers == []
+
+
 ODD = """
 import pickle, sys
 from dagster_models.project.loading import parser_process

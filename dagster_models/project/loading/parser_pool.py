@@ -37,6 +37,9 @@ LEAST_ITEMS = 4
 MOST_ITEMS = 64
 #: Batches that one process has at a time: it works on the first.
 MOST_BATCHES = 2
+#: How long a process without sqlglot waits until the first of the others has started. A program
+#: that embeds Python may be its own `sys.executable`, and what is started then never answers.
+START_SECONDS = 20.0
 #: Size of a pipe to or from a process, where the system allows it: a batch fits in, and nobody
 #: waits until the other side reads it.
 _PIPE_BYTES = 1 << 20
@@ -139,10 +142,16 @@ class ParserPool:
         return size if self._works_here() else min(size, count)
 
     def _readable(self, *, wait: bool) -> list[subprocess.Popen[bytes]]:
-        """The processes that have answered, or died."""
+        """The processes that have answered, or died. With *wait*, those that have not started for
+        too long are ended, if none has."""
         if not self._workers:
             return []
-        return [key.data for key, _ in self._answers.select(None if wait else 0)]
+        seconds = (None if self._sent else START_SECONDS) if wait else 0
+        ready = self._answers.select(seconds)
+        if wait and not ready:
+            for worker in list(self._workers):
+                self._end(worker)
+        return [key.data for key, _ in ready]
 
     def _end(self, worker: subprocess.Popen[bytes]) -> None:
         """Kill a process: it has nothing to lose."""
