@@ -217,6 +217,21 @@ def test_sqlglot_dagster_and_the_drivers_have_their_rooms() -> None:
     assert {room(name) for name in importers("dagster")} <= MAY_IMPORT_DAGSTER
 
 
+def test_whoever_imports_sqlglot_begins_with_the_package_itself() -> None:
+    """Threads may be the first that need it. One that begins with a module in it holds that
+    module's lock and waits for the package, whose import waits for the module in another thread:
+    Python then gives one of them a half of it, an ImportError."""
+    begins = []
+    for name in importers("sqlglot"):
+        for scope in ast.walk(modules()[name]):
+            if isinstance(scope, (ast.Module, ast.FunctionDef)):
+                named = (it.module or "" for it in scope.body if isinstance(it, ast.ImportFrom))
+                found = [it for it in named if it.partition(".")[0] == "sqlglot"]
+                begins += [(name, it) for it in found[:1]]
+    assert len(begins) > 40
+    assert [it for it in begins if it[1] != "sqlglot"] == []
+
+
 #: Where names of warehouses may stand in code: the table of types, and what knows SQL dialects.
 KNOW_NAMES = {
     *(

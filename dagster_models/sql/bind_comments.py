@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from sqlglot.tokenizer_core import Token, TokenType
+from sqlglot import Token, TokenType
 
 from dagster_models.sql.comments import comments_before
 from dagster_models.sql.rewriting.token_rewriter import TEXTS

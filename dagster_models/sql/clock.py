@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 
-from sqlglot.tokenizer_core import Token, TokenType
+from sqlglot import Token, TokenType
 
 from dagster_models.sql.rewriting.token_rewriter import TEXTS, closing
 from dagster_models.sql.tokens import TokenizedText

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from sqlglot.tokenizer_core import Token
+from sqlglot import Token
 
 #: What may be between two tokens.
 _PIECE = re.compile(r"--[^\n]*|#[^\n]*|/\*.*?\*/|\s+", re.DOTALL)

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from sqlglot.tokenizer_core import TokenType
+from sqlglot import TokenType
 
 from dagster_models.core.model import Reference
 from dagster_models.sql.dialects.known_functions import LETTERS, LETTERS_IN, WITHOUT_REPLACE

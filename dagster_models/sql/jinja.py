@@ -91,7 +91,7 @@ def _first(text: str, dialect: str) -> int | None:
     """Where Jinja begins outside of comments, literals and quoted names, None if it does not."""
     if "{" not in text or not _OPENING.search(text):
         return None
-    from sqlglot.errors import TokenError
+    from sqlglot import TokenError
 
     from dagster_models.sql.literals import sqlglot_dialect
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache, cached_property, lru_cache
 
-from sqlglot.dialects.dialect import Dialect as SqlglotDialect
-from sqlglot.errors import TokenError
-from sqlglot.tokenizer_core import Token
+from sqlglot import Dialect as SqlglotDialect
+from sqlglot import Token, TokenError
 
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.sql.comments import comments_before

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlglot.tokenizer_core import TokenType
+from sqlglot import TokenType
 
 from dagster_models.sql.rewriting.token_rewriter import TokenRewriter, TokenRules
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sqlglot.tokenizer_core import TokenType
+from sqlglot import TokenType
 
 from dagster_models.sql.dialects.dialect import lower
 from dagster_models.sql.rewriting.named_tables import At, table_names

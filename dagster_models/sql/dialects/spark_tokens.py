@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlglot.tokenizer_core import TokenType
+from sqlglot import TokenType
 
 from dagster_models.sql.rewriting.named_tables import At, one_list_of_values, table_names
 from dagster_models.sql.rewriting.token_rewriter import (

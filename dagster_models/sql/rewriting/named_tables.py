@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlglot.tokenizer_core import TokenType
+from sqlglot import TokenType
 
 from dagster_models.sql.rewriting.token_rewriter import TEXTS, Rule, TokenRewriter
 from dagster_models.sql.rewriting.token_rules import is_call

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from sqlglot.tokenizer_core import Token
+from sqlglot import Token
 
 from dagster_models.sql.rewriting.token_rewriter import Prepared, Rule, TokenRewriter, TokenRules
 from dagster_models.sql.rewriting.token_rules import RULES_OF_ALL

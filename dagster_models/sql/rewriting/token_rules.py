@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from sqlglot.tokenizer_core import TokenType
+from sqlglot import TokenType
 
 from dagster_models.sql.rewriting.token_rewriter import TEXTS, Rule, TokenRewriter
 
