@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dagster_models.cli.git import repository_of
 from dagster_models.cli.project import load
 from dagster_models.core.model import Project, Step
 from dagster_models.errors import DagsterModelsError, ProjectError
-from dagster_models.project.compare import Comparison, compare
 from dagster_models.project.settings import PROJECT_FILE
+
+if TYPE_CHECKING:
+    from dagster_models.project.compare import Comparison
 
 #: What a load reads; data beside a project may be large.
 _ENDINGS = (".sql", ".py", ".csv", ".yaml", ".yml")
@@ -31,6 +33,9 @@ def compared(root: Path, ref: str) -> Compared:
         DagsterModelsError: there is no git repository or no such commit, or one of the two
             versions of the project does not load.
     """
+    # It imports sqlglot, which takes 33 MiB: few selections compare, and a run keeps them.
+    from dagster_models.project.compare import compare
+
     root = root.resolve()
     if not root.is_dir():
         raise DagsterModelsError(f"there is no folder {root}")

@@ -45,5 +45,14 @@ def test_a_run_of_plain_models_imports_none_of_what_others_need(tmp_path: Path) 
     assert not imported(done.stdout) & NEVER
 
 
+def test_the_command_run_does_not_import_the_parser_either() -> None:
+    """`dagster-models run` executes its run in its own process."""
+    program = "import sys, dagster_models.cli.run; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    loaded = done.stdout.split()
+    assert "dagster_models.cli.run" in loaded, done.stderr
+    assert "sqlglot" not in loaded
+
+
 def imported(printed: str) -> set[str]:
     return set(re.findall(r"^import time: +\d+ \| +\d+ \| +(\w+)", printed, re.MULTILINE))
