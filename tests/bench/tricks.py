@@ -74,7 +74,8 @@ TRICKS = (
     Trick(
         "common queries",
         "cold dependencies",
-        "import dagster_models.sql.parse as parse\nparse.parse_common = lambda source: None\n",
+        "import dagster_models.sql.parse as parse\n"
+        "parse.parse_common = lambda *given, **named: None\n",
     ),
     Trick(
         "traces ahead",

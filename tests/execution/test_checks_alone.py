@@ -371,7 +371,8 @@ def test_only_what_reads_is_sent(system: System) -> None:
     assert [check.passed for check in outcome.checks] == [True, False, True]
     (error,) = [check.error for check in outcome.checks if check.error]
     assert "read" in error.message
-    assert len(sent) >= 8
+    for part in ("where n is null", "nextval('s.numbers')", "where n > 5"):  # the log has them all
+        assert any(part in sql for sql in sent)
     assert [sql for sql in sent if not READS.match(sql)] == []
 
 
