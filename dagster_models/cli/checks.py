@@ -35,8 +35,6 @@ from dagster_models.reporting.step_results import step_result
 from dagster_models.reporting.terminal import Terminal
 from dagster_models.util.steady_clock import steady_time
 
-_SHELL = "shell"  #: the run of what leaves no commit record
-
 HELP = "run checks alone, of models and sources as they are; exit code 1 if one fails"
 
 
@@ -62,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     terminal = Terminal(sys.stdout)
     terminal.found(checks=sum(len(step.checks) for step in selected))
     # The commit record of a table with failing rows has the name of its run: one for each call.
-    run_id = f"checks-{uuid.uuid4()}" if options.store_failures else _SHELL
+    run_id = f"checks-{uuid.uuid4()}" if options.store_failures else None
     results: list[StepResult] = []
     try:
         with connect(warehouse_address(project, target)) as session:
@@ -76,11 +74,12 @@ def run(options: argparse.Namespace) -> int:
     return 0 if all(result.state == "succeeded" for result in results) else 1
 
 
-def result_of(session: Session, it: TargetStep, run_id: str = _SHELL) -> StepResult:
-    """Run the checks of one step. With a *run_id* of its own it stores the rows that fail."""
-    task = checks_task(it, run_id, 1)
+def result_of(session: Session, it: TargetStep, run_id: str | None = None) -> StepResult:
+    """Run the checks of one step. With a *run_id* they store the rows that fail, as those of that
+    run."""
+    task = checks_task(it, run_id or "shell", 1)
     stores = [check.store.schema for check in task.checks if check.store is not None]
-    if stores and run_id != _SHELL:
+    if stores and run_id:
         session.prepare(sorted(set(stores)))
         task = replace(task, builder=builder_of(it.project, it.target))
     outcome = run_checks(session, task, it.address)

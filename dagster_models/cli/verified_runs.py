@@ -80,7 +80,7 @@ class DbtRunner:
     def reach(self, name: str, database: str) -> None:
         """Have dbt connect to *database*, whose file its DuckDB then makes. What fails is left for
         a run to report."""
-        self._called(["debug", "--connection"], name, self._place(name, database))
+        self._dbt(["debug", "--connection"], name, self._place(name, database))
 
     def run(self, name: str, database: str, tests: bool = True) -> DbtRun:
         """Build all in *database*, twice if a second build is another one, and test it."""
@@ -112,11 +112,11 @@ class DbtRunner:
     def _call(self, command: Sequence[str], name: str, place: Path) -> None:
         results = place / "target/run_results.json"
         results.unlink(missing_ok=True)
-        done = self._called([*command, "--target-path", str(results.parent)], name, place)
+        done = self._dbt([*command, "--target-path", str(results.parent)], name, place)
         if not results.is_file():
             raise DagsterModelsError(f"`dbt {command[0]}` failed:\n{_end(done)}")
 
-    def _called(
+    def _dbt(
         self, command: Sequence[str], name: str, place: Path
     ) -> subprocess.CompletedProcess[str]:
         profiles = self.folder / f"{name}_profile"

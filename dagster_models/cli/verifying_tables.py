@@ -56,10 +56,10 @@ def verified_tables(
         copies = copies_of(project, target, profile.path, manifest.root, Path(folder), against)
         stack.callback(copies.close)
         stack.callback(leave_all)
-        runner = program and DbtRunner(program, manifest, profile, options.vars, Path(folder))
-        verifying = _VerifyingTables(
-            manifest, imported, copies, Path(folder), stack, runner or None
-        )
+        runner = None
+        if program is not None:
+            runner = DbtRunner(program, manifest, profile, options.vars, Path(folder))
+        verifying = _VerifyingTables(manifest, imported, copies, Path(folder), stack, runner)
         return verifying.results(project, into)
 
 

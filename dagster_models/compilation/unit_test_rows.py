@@ -12,7 +12,7 @@ from dagster_models.project.problems import problem
 from dagster_models.project.unit_tests.reads import ColumnsRead
 from dagster_models.project.unit_tests.values import text_of
 from dagster_models.project.yaml.fields import BadValue
-from dagster_models.sql.parse import literal, quote
+from dagster_models.sql.fill_in import literal, quote
 from dagster_models.util.nearest import suggest
 
 

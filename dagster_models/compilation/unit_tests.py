@@ -39,7 +39,7 @@ from dagster_models.project.unit_tests.reads import read_tables, wrong_reads
 from dagster_models.project.unit_tests.values import value_of
 from dagster_models.project.yaml.fields import BadValue
 from dagster_models.sql.clock import frozen
-from dagster_models.sql.parse import quote
+from dagster_models.sql.fill_in import quote
 from dagster_models.util.nearest import suggest
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-#: From so many assets on each launch waits for seconds more, or for half a minute if it is busy.
+#: From so many assets on each launch takes seconds more, or half a minute on a busy machine.
 MANY_ASSETS = 300
 
 logger = logging.getLogger("dagster_models")

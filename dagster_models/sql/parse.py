@@ -19,7 +19,6 @@ from sqlglot.tokenizer_core import TokenType
 from dagster_models.core.model import Reference
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.sql.common_queries import tables_of
-from dagster_models.sql.fill_in import compile_sql, literal, quote
 from dagster_models.sql.kept_case import kept_case
 from dagster_models.sql.nodes import unlink
 from dagster_models.sql.parsed import ParsedSql, Placeholder, Qualifier
@@ -31,12 +30,9 @@ __all__ = [
     "Placeholder",
     "Qualifier",
     "beside_expression",
-    "compile_sql",
     "is_function_name",
-    "literal",
     "parse_sql",
     "plain_text",
-    "quote",
     "statement_references",
 ]
 

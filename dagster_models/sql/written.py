@@ -9,9 +9,9 @@ from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
 
-from sqlglot import exp
-from sqlglot.dialects.dialect import Dialect as SqlglotDialect
-from sqlglot.tokenizer_core import TokenType
+from sqlglot import TokenType, exp
+
+from dagster_models.sql.literals import sqlglot_dialect
 
 
 def literal(value: Any, dialect: str) -> str:
@@ -26,7 +26,7 @@ def quote(identifier: str, dialect: str) -> str:
 
 def last_part(relation: str, dialect: str) -> tuple[str, bool] | None:
     """The last part of a dotted name, and whether it is quoted; None for other SQL."""
-    tokens = SqlglotDialect.get_or_raise(dialect).tokenize(relation)
+    tokens = sqlglot_dialect(dialect).tokenize(relation)
     names, dots = tokens[::2], tokens[1::2]
     if len(tokens) % 2 == 0 or any(dot.token_type != TokenType.DOT for dot in dots):
         return None
@@ -35,7 +35,7 @@ def last_part(relation: str, dialect: str) -> tuple[str, bool] | None:
 
 def reserved(dialect: str) -> Collection[str]:
     """Words that are only names in quotes."""
-    words: Collection[str] = SqlglotDialect.get_or_raise(dialect).generator_class.RESERVED_KEYWORDS
+    words: Collection[str] = sqlglot_dialect(dialect).generator_class.RESERVED_KEYWORDS
     return words
 
 

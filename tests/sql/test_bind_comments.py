@@ -12,7 +12,8 @@ import pytest
 
 from dagster_models.core.model import Key
 from dagster_models.errors import SqlSyntaxError
-from dagster_models.sql.parse import compile_sql, parse_sql
+from dagster_models.sql.fill_in import compile_sql
+from dagster_models.sql.parse import parse_sql
 from project_cases import make
 
 DIALECTS = ("duckdb", "postgres", "bigquery", "snowflake", "clickhouse", "spark")

@@ -14,7 +14,8 @@ from dagster_models.compilation.sql_text import compile_step
 from dagster_models.core.model import Key, Reference
 from dagster_models.project.targets import usable_target
 from dagster_models.sql.dialects.table import dialect_of
-from dagster_models.sql.parse import compile_sql, parse_sql, quote
+from dagster_models.sql.fill_in import compile_sql, quote
+from dagster_models.sql.parse import parse_sql
 from project_cases import load, write_project
 
 

@@ -12,8 +12,9 @@ from dagster_models.sql import fill_in, written
 from dagster_models.sql.dialects import table
 from dagster_models.sql.dialects.dialect import Dialect
 from dagster_models.sql.dialects.table import DIALECTS, OFFERED, dialect_of
+from dagster_models.sql.fill_in import compile_sql, literal, quote
 from dagster_models.sql.lineage.trace import trace
-from dagster_models.sql.parse import compile_sql, literal, parse_sql, quote
+from dagster_models.sql.parse import parse_sql
 from dagster_models.sql.type_words import type_in
 from lineage_cases import CASES as LINEAGE
 from reference_cases import CASES as REFERENCES

@@ -15,14 +15,8 @@ from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 
 from dagster_models.errors import SqlSyntaxError
-from dagster_models.sql.parse import (
-    beside_expression,
-    compile_sql,
-    literal,
-    parse_sql,
-    quote,
-    statement_references,
-)
+from dagster_models.sql.fill_in import compile_sql, literal, quote
+from dagster_models.sql.parse import beside_expression, parse_sql, statement_references
 from dagster_models.sql.tokens import TokenizedText
 from reference_cases import as_written, renamed
 

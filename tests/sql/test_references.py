@@ -19,7 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlglot.dialects.dialect import Dialect
 
-from dagster_models.sql.parse import compile_sql, literal, parse_sql, quote
+from dagster_models.sql.fill_in import compile_sql, literal, quote
+from dagster_models.sql.parse import parse_sql
 from dagster_models.sql.tokens import TokenizedText
 from reference_cases import BOUND, CASES, EXECUTED, Case, each, ran, renamed
 

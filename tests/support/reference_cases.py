@@ -18,7 +18,7 @@ import pytest
 
 import paths
 from dagster_models.core.model import Reference
-from dagster_models.sql.parse import quote
+from dagster_models.sql.fill_in import quote
 
 FOLDER = paths.DATA / "references"
 

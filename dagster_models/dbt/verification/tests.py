@@ -81,8 +81,8 @@ def compared_tests(
         if one is None or one.status not in _WORST:
             note = "dbt has not run it" if one is None else f"dbt: {one.status}"
         elif other is None:
-            reads_none = not set(not_built).isdisjoint(node.depends_on)
-            why = "what it reads was not built here" if reads_none else "no check of it was found"
+            is_missing = not set(not_built).isdisjoint(node.depends_on)
+            why = "what it reads was not built here" if is_missing else "no check of it was found"
             note = left_out.get(unique_id, why)
         else:
             state = ResultState.EQUAL

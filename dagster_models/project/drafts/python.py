@@ -246,10 +246,10 @@ def _version(
     check_use_of_since(step, holders, dialect, context.report)
 
     def plain_sql(text: str) -> str | None:
+        from dagster_models.sql.parse import plain_text
+
         try:
             context.texts.parse(text, dialect, queries_only=False)  # what is not SQL is just a text
-            from dagster_models.sql.parse import plain_text
-
             return plain_text(text, dialect)
         except SqlSyntaxError:
             return None

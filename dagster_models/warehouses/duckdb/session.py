@@ -302,8 +302,7 @@ class DuckDBSession(DuckDBColumns):
         # This is bound and never run. DESCRIBE shows the same, and takes ten times as long.
         with self._watched():
             bound = self._cursor.sql(f"FROM {quoted(relation)}")
-            types = map(str, bound.types)
-            return tuple(zip(bound.columns, types, strict=True))
+            return tuple(zip(bound.columns, map(str, bound.types), strict=True))
 
     # Bulk
 
