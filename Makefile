@@ -18,7 +18,8 @@ DBT := $(VENV)/dbt
 DBT_PACKAGES := dbt-core==1.11.16 dbt-duckdb==1.11.1 dbt-postgres==1.11.0 dbt-tests-adapter==1.20.0
 # A Python that has dbt, if it is not to be installed (see tests/support/real_dbt.py).
 DAGSTER_MODELS_DBT ?=
-NIGHTLY := DAGSTER_MODELS_TEST_EXHAUSTIVE=1 DAGSTER_MODELS_DBT=$(or $(DAGSTER_MODELS_DBT),$(abspath $(DBT)/bin/python))
+WITH_DBT := DAGSTER_MODELS_DBT=$(or $(DAGSTER_MODELS_DBT),$(abspath $(DBT)/bin/python))
+NIGHTLY := DAGSTER_MODELS_TEST_EXHAUSTIVE=1 $(WITH_DBT)
 NOT_DUCKDB := postgres or spark or ducklake or mariadb or iceberg
 
 export DAGSTER_HOME := $(CURDIR)/$(HOME_DIR)
@@ -78,7 +79,7 @@ test: setup ## run the linter, the type checker and all tests
 test-nightly: setup $(VENV)/.installed-nightly $(if $(DAGSTER_MODELS_DBT),,$(DBT)/.installed) ## run every test, also those that are too slow for `make test` (this takes hours)
 	@$(NIGHTLY) $(BIN)/python tests/support/nightly_needs.py
 	@status=0; $(MAKE) --no-print-directory test-everything || status=1; \
-	$(MAKE) --no-print-directory test-duckdb2 PYTEST='$(PYTEST) -rs' \
+	$(WITH_DBT) $(MAKE) --no-print-directory test-duckdb2 PYTEST='$(PYTEST) -rs' \
 		DUCKDB_TESTS='tests/warehouses tests/processes tests/execution tests/whole' || status=1; \
 	exit $$status
 
@@ -95,10 +96,11 @@ $(VENV)/.installed-nightly: $(VENV)/.installed
 		adlfs gcsfs gcp-storage-emulator --constraint constraints.txt
 	@touch $@
 
-# dbt itself, with which tests compare, in an environment of its own, with the DuckDB of the tests.
+# dbt itself, with which tests compare, in an environment of its own, with the DuckDB of the tests. dbt-tests-adapter
+# imports pytest without requiring it.
 $(DBT)/.installed: $(VENV)/.installed
 	@$(PYTHON) -m venv $(DBT)
-	@$(DBT)/bin/python -m pip install --quiet $(DBT_PACKAGES) "$$(grep ^duckdb== constraints.txt)"
+	@$(DBT)/bin/python -m pip install --quiet $(DBT_PACKAGES) $$(grep -E '^(duckdb|pytest)==' constraints.txt)
 	@touch $@
 
 # constraints.txt pins DuckDB 1.5, and `pip install` without it brings DuckDB 2, which needs Python 3.11.

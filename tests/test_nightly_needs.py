@@ -42,7 +42,9 @@ def test_a_python_without_dbt_is_named(
 
 
 @pytest.mark.parametrize("given", ["", "/of/mine/python"])
-def test_dbt_is_installed_unless_a_python_is_given(given: str) -> None:
+def test_both_parts_get_a_python_with_dbt_which_is_installed_unless_one_is_given(
+    given: str,
+) -> None:
     environ = {
         name: text for name, text in os.environ.items() if "MAKE" not in name and name != "VENV"
     }
@@ -56,5 +58,9 @@ def test_dbt_is_installed_unless_a_python_is_given(given: str) -> None:
         check=True,
     )
     python = given or str(REPOSITORY / ".venv/dbt/bin/python")
-    assert f"DAGSTER_MODELS_DBT={python} " in done.stdout
-    assert ("dbt-core==" in done.stdout) is (not given)
+    parts = re.findall(r"^.*(?: -m \"\"|make .*test-duckdb2 PYTEST.*)$", done.stdout, re.M)
+    assert len(parts) == 2, done.stdout
+    assert all(f"DAGSTER_MODELS_DBT={python} " in line for line in parts)
+    installed = re.findall(r"^.*/dbt/bin/python -m pip install .*$", done.stdout, re.M)
+    assert len(installed) == (not given)
+    assert all(package in line for line in installed for package in real_dbt.PACKAGES.values())

@@ -1,7 +1,7 @@
 """dbt itself, with which tests compare.
 
 DAGSTER_MODELS_DBT is a Python that has it: dbt-core 1.11 or 1.12, dbt-duckdb, dbt-postgres,
-dbt-tests-adapter and the duckdb of the tests.
+dbt-tests-adapter, and the duckdb and pytest of the tests.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import pytest
 
 PYTHON = os.environ.get("DAGSTER_MODELS_DBT", "")
 
-_PACKAGES = {
+#: What the Python must have: each module with the package that brings it.
+PACKAGES = {
     "dbt.cli": "dbt-core",
     "dbt.adapters.duckdb": "dbt-duckdb",
     "dbt.adapters.postgres": "dbt-postgres",
     "dbt.tests.adapter": "dbt-tests-adapter",
+    "pytest": "pytest",  # dbt-tests-adapter imports it, and does not require it
 }
 _MISSING = """
 import sys
@@ -33,12 +35,12 @@ def why_no_dbt() -> str:
     """Why there is none to compare with; "" if there is one."""
     if not PYTHON:
         return "DAGSTER_MODELS_DBT names no Python that has dbt: `make test-nightly` makes one"
-    command = [PYTHON, "-c", _MISSING, *_PACKAGES]
+    command = [PYTHON, "-c", _MISSING, *PACKAGES]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         return f"DAGSTER_MODELS_DBT is no Python: {error}"
-    missing = ", ".join(_PACKAGES[name] for name in done.stdout.split())
+    missing = ", ".join(PACKAGES[name] for name in done.stdout.split())
     return f"DAGSTER_MODELS_DBT={PYTHON} does not have {missing}" if missing else ""
 
 
