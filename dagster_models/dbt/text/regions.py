@@ -6,11 +6,11 @@ Each function is certain of its text, or returns None: both readings have the to
 from __future__ import annotations
 
 import re
-from difflib import SequenceMatcher
 
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.sql.literals import layout
 from dagster_models.sql.regions import full_text
+from dagster_models.util.line_matcher import LineMatcher
 
 _SINCE = re.compile(
     r"(>=?)\s*\(\s*select\s+max\(\s*(?:\w+\s*\.\s*)?(\w+)\s*\)(?:\s+as\s+\w+)?\s+from\s+"
@@ -83,7 +83,7 @@ def since_of(text: str, own: str, column: str) -> str:
 def _by_lines(incremental: str, full: str) -> str:
     one, two = incremental.splitlines(keepends=True), full.splitlines(keepends=True)
     pieces = []
-    for kind, i, j, k, m in SequenceMatcher(None, one, two, autojunk=False).get_opcodes():
+    for kind, i, j, k, m in LineMatcher(one, two).get_opcodes():
         mine, other = "".join(one[i:j]), "".join(two[k:m])
         if kind == "equal" or not (mine.strip() or other.strip()):
             pieces.append(mine)
