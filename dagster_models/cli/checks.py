@@ -23,8 +23,10 @@ from dagster_models.compilation.tasks import (
     warehouse_address,
 )
 from dagster_models.core.checks import Check, checks_of
+from dagster_models.core.messages import Outcome
 from dagster_models.core.model import Project, Step
-from dagster_models.errors import SelectionError
+from dagster_models.core.tasks import ChecksTask
+from dagster_models.errors import SelectionError, WarehouseError, WarehouseLost
 from dagster_models.execution.outcomes import shown
 from dagster_models.execution.single import run_checks
 from dagster_models.processes.client.leave import leave_all
@@ -66,7 +68,10 @@ def run(options: argparse.Namespace) -> int:
         with connect(warehouse_address(project, target)) as session:
             for number, step in enumerate(selected, start=1):
                 it = TargetStep(project, step, target, builds=False)
-                results.append(result_of(session, it, run_id))
+                outcome = outcome_of(session, it, run_id)
+                results.append(result_of(it, outcome))
+                for note in outcome.notes:
+                    terminal.note(f"{it.name}: {note}")
                 terminal.finished(number, len(selected), results[-1])
     finally:
         leave_all()
@@ -74,17 +79,37 @@ def run(options: argparse.Namespace) -> int:
     return 0 if all(result.state == "succeeded" for result in results) else 1
 
 
-def result_of(session: Session, it: TargetStep, run_id: str | None = None) -> StepResult:
+def outcome_of(session: Session, it: TargetStep, run_id: str | None = None) -> Outcome:
     """Run the checks of one step. With a *run_id* they store the rows that fail, as those of that
     run."""
-    task = checks_task(it, run_id or "shell", 1)
-    stores = [check.store.schema for check in task.checks if check.store is not None]
-    if stores and run_id:
-        session.prepare(sorted(set(stores)))
-        task = replace(task, builder=builder_of(it.project, it.target))
+    task, notes = checks_task(it, run_id or "shell", 1), ()
+    if run_id:
+        task, notes = _that_stores(
+            session, replace(task, builder=builder_of(it.project, it.target))
+        )
     outcome = run_checks(session, task, it.address)
-    outcome = shown(outcome, it.project.secrets)
+    return shown(replace(outcome, notes=(*notes, *outcome.notes)), it.project.secrets)
+
+
+def result_of(it: TargetStep, outcome: Outcome) -> StepResult:
+    """The result of the checks of one step."""
     return step_result(it.name, it, "succeeded" if outcome.succeeded else "failed", outcome)
+
+
+def _that_stores(session: Session, task: ChecksTask) -> tuple[ChecksTask, tuple[str, ...]]:
+    """The task once there is a place for the rows that it stores. If none can be made, its checks
+    store nothing, and the notes say why: what they find counts all the same."""
+    schemas = {check.store.schema for check in task.checks if check.store is not None}
+    if not schemas:
+        return task, ()
+    try:
+        session.prepare(sorted(schemas))
+    except WarehouseLost:
+        raise
+    except WarehouseError as error:
+        notes = tuple(it.not_stored(str(error)) for it in task.checks if it.store is not None)
+        return replace(task, checks=tuple(replace(it, store=None) for it in task.checks)), notes
+    return task, ()
 
 
 def select(project: Project, options: argparse.Namespace) -> list[Step]:

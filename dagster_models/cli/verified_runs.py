@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from dagster_models.cli.checks import result_of
+from dagster_models.cli.checks import outcome_of, result_of
 from dagster_models.compilation.tasks import TargetStep, warehouse_address
 from dagster_models.core.checks import checks_of
 from dagster_models.core.model import Project
@@ -191,8 +191,9 @@ def our_checks(project: Project) -> dict[tuple[str, str], FoundResult]:
         for step in every:
             if not step.checks or step.problems:
                 continue
-            result = result_of(session, TargetStep(project, step, target, builds=False))
-            owners = {it.name: str(it.model) for it in step.checks}
+            it = TargetStep(project, step, target, builds=False)
+            result = result_of(it, outcome_of(session, it))
+            owners = {check.name: str(check.model) for check in step.checks}
             for check in result.checks:
                 message = check.error.message if check.error else ""
                 one = FoundResult(check.status, check.failures, message)

@@ -156,6 +156,10 @@ class CheckTask:
         """The columns as the relation with these columns has them: in any case, like in SQL."""
         return tuple(_named_in(column, names) for column in self.columns)
 
+    def not_stored(self, why: str) -> str:
+        """The note that its table does not keep the offending rows."""
+        return f"WARNING: the rows of {self.name} are not stored: {why}"
+
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> CheckTask:
         thresholds = {

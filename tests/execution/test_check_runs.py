@@ -130,3 +130,20 @@ def test_checks_alone_store_rows_if_they_are_asked_to(runs: Runs) -> None:
         assert stored("--store-failures") == [(8,)]
         build(runs, "null, 9")
         assert stored() == [(9,)]
+
+
+def test_checks_alone_say_which_rows_they_do_not_keep(
+    runs: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the check finds counts all the same."""
+    with runs.connect() as session:
+        build(runs, "null, 7")
+        session.execute("drop table m.failures_not_null_k")
+        session.execute("create table m.failures_not_null_k as select 'mine' as v")
+        call = ["--project", str(runs.root), "checks", "t.not_null_k", "--store-failures"]
+        assert main(call) == 0
+        assert session.query("select v from m.failures_not_null_k") == [("mine",)]
+    text = capsys.readouterr().out
+    (note,) = [line for line in text.splitlines() if "WARNING: the rows of not_null_k are" in line]
+    assert "m.t: " in note and "m.failures_not_null_k is kept" in note
+    assert "WARN=1" in text

@@ -5,16 +5,19 @@ The oracle for what hangs on a table is ``pg_dump``, which knows more of it than
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from dagster_models.cli.main import main
 from dagster_models.core.messages import TaskError
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import Query
@@ -445,6 +448,46 @@ def test_a_role_that_may_make_no_temporary_table_is_refused_from_the_first_build
             build(other, "select 2 as n")
     finally:
         admin.execute(f'grant temporary on database "{database}" to public'.encode())
+
+
+def test_checks_alone_run_with_a_role_that_may_not_keep_their_rows(
+    session: Session,
+    admin: psycopg.Connection,
+    role: str,
+    postgres_dsn: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It may make neither the schema of a table nor, in a schema that is there, the table."""
+    admin.execute(b"create table s.t as select null::int as n; create schema other")
+    admin.execute(b"create table other.u as select 1 as n")
+    admin.execute(f"grant usage on schema s, other to {role}".encode())
+    admin.execute(f"grant select on s.t, other.u to {role}".encode())
+    monkeypatch.setenv("DATABASE_URL", postgres_dsn)
+    monkeypatch.setenv("PASSWORD", "b")
+    target = {"dsn": "${DATABASE_URL}", "user": role, "password": "${PASSWORD}"}
+    model = (
+        "/* @model\ncolumns: {n: {checks: [not_null: {store_failures: true}]}}\n*/ select 1 as n"
+    )
+    files = {
+        "dagster_models.yaml": json.dumps(
+            {"name": "p", "dialect": "postgres", "targets": {"dev": {"type": "postgres", **target}}}
+        ),
+        "models/s/t.sql": model,
+        "models/other/u.sql": model,
+    }
+    for path, text in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    code = main(["--project", str(tmp_path), "checks", "--store-failures"])
+    text = "".join(capsys.readouterr())
+    assert code == 1, text
+    for step in ("s.t", "other.u"):
+        note = f"{step}: WARNING: the rows of not_null_n are not stored: .*permission denied"
+        assert re.search(note, text), text
+    assert "PASS=1 WARN=0 ERROR=1" in text
+    assert rows(admin, "select to_regclass('s.failures_not_null_n')") == [(None,)]
 
 
 # Made anew ---------------------------------------------------------------------------------------

@@ -154,7 +154,7 @@ class StoredRows:
                     else:
                         stored[check.name] = _as_sql(check.store), rows
                 if why:
-                    notes.append(f"WARNING: the rows of {check.name} are not stored: {why}")
+                    notes.append(check.not_stored(why))
         checks = []
         for it in outcome.checks:
             table, number = stored.get(it.name, ("", None))
