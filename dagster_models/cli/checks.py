@@ -82,11 +82,11 @@ def run(options: argparse.Namespace) -> int:
 def outcome_of(session: Session, it: TargetStep, run_id: str | None = None) -> Outcome:
     """Run the checks of one step. With a *run_id* they store the rows that fail, as those of that
     run."""
-    task, notes = checks_task(it, run_id or "shell", 1), ()
+    task = checks_task(it, run_id or "shell", 1)
+    notes: tuple[str, ...] = ()
     if run_id:
-        task, notes = _that_stores(
-            session, replace(task, builder=builder_of(it.project, it.target))
-        )
+        task = replace(task, builder=builder_of(it.project, it.target))
+        task, notes = _that_stores(session, task)
     outcome = run_checks(session, task, it.address)
     return shown(replace(outcome, notes=(*notes, *outcome.notes)), it.project.secrets)
 

@@ -11,6 +11,7 @@ from dagster_models.core.extras import Export, Extras, UserStatement
 from dagster_models.core.model import Project, Step, Target
 from dagster_models.errors import ProjectError
 from dagster_models.project.extras import comments, refused
+from dagster_models.project.refused_names import refused_names
 
 
 def extras_of(project: Project, step: Step, target: Target) -> Extras:
@@ -48,5 +49,5 @@ def export_of(project: Project, step: Step, target: Target) -> Export | None:
 def refuse_extras(step: Step, target: Target) -> None:
     """Raise ProjectError for what the warehouse of *target* cannot have. The load has looked at
     the default target only."""
-    if found := [*refused(step, target)]:
+    if found := [*refused(step, target), *refused_names(step, target)]:
         raise ProjectError(found)

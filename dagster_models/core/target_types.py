@@ -68,6 +68,8 @@ class TargetType:
     ``from_elsewhere``: whether processes on other machines can have sessions there, whose end any
     other session can await.
     ``session_environment`` names the variables that sessions take their defaults from.
+    ``why_no_name``: why a name can be none of a schema or relation there, "" if it can;
+    ``why_no_column``: the same for a column. None: every name can.
     ``needs_pandas``: whether its process may import pandas. pyarrow and drivers do so wherever it
     is installed, which takes 0.3 s and 70 MiB, and use it for nothing that is asked of them there.
     """
@@ -88,6 +90,8 @@ class TargetType:
     identity: Callable[[Mapping[str, Any], Mapping[str, str]], Mapping[str, str]] = filled_settings
     session_environment: tuple[str, ...] = ()
     from_elsewhere: bool = False
+    why_no_name: Callable[[str], str] | None = None
+    why_no_column: Callable[[str], str] | None = None
     needs_pandas: bool = True
 
     def __str__(self) -> str:

@@ -33,6 +33,7 @@ from dagster_models.project.loading.sql_reader import SqlReader
 from dagster_models.project.partitioned import resolve_partitions
 from dagster_models.project.problems import Report, errors_of
 from dagster_models.project.python.sql_function import RunSqlFunction
+from dagster_models.project.refused_names import report_refused_names
 from dagster_models.project.settings import PROJECT_FILE, Settings, read_settings
 from dagster_models.project.settings import target_path_of as settings_target_path
 from dagster_models.project.source_freshness import check_awaited
@@ -99,7 +100,7 @@ def load(
         steps, known = link(drafts, checks, declared, sources, *how, unread)
         level = unknown_columns or settings.unknown_columns
         tracing = TraceContext(settings.dialect, level, report, reader.trace) if columns else None
-        steps, ephemerals = _with_columns(steps, known, built, tracing, blame, settings)
+        steps, ephemerals = _with_columns(steps, known, built, tracing, blame, settings, report)
     _raise_errors(report.problems, whole, blame, settings)
     if whole is None:
         remember_models(folder, seen, (*steps, *ephemerals))
@@ -133,10 +134,13 @@ def _with_columns(
     tracing: TraceContext | None,
     blame: Blame,
     settings: Settings,
+    report: Report,
 ) -> tuple[dict[Key, Step], dict[Key, Step]]:
     """The steps that run, and the ephemeral models, with their columns unless there is no
     *tracing*. Those that have errors are marked: an ephemeral model with one is a step."""
     traced = trace_steps(steps, known, built, tracing) if tracing else steps
+    target = settings.targets.get(settings.default_target)
+    report_refused_names(traced, target, report)
     running, ephemerals = taken_out(blame.marked(traced))
     if tracing:
         found = resolve_partitions(running, known, settings.partitions, tracing.report)

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.backquotes import quoted
+from dagster_models.warehouses.mariadb.target import why_no_name
 
 if TYPE_CHECKING:
     from dagster_models.warehouses.mariadb.statements import MariaStatements
-
-_MOST_CHARACTERS = 64
 
 
 def no_transactions(what: str) -> WarehouseError:
@@ -30,14 +29,8 @@ def float_of_two() -> WarehouseError:
 def refuse_name(session: MariaStatements, relation: Relation) -> None:
     """Raise WarehouseError for a name that the server would take for another one, or not take."""
     for name in (relation.schema, relation.name):
-        why = ""
-        if len(name) > _MOST_CHARACTERS:
-            why = f"it has {len(name)} characters, and MariaDB has {_MOST_CHARACTERS} at most"
-        elif not name or name != name.rstrip(" ") or "\0" in name:
-            why = "it is empty, ends in a space, or has a NUL"
-        elif any(character > "\uffff" for character in name):
-            why = "it has a character of four bytes, which MariaDB has in no name"
-        elif session.folds_names and name != name.lower():
+        why = why_no_name(name)
+        if not why and session.folds_names and name != name.lower():
             why = (
                 "this server does not tell capital letters in names from small ones"
                 " (lower_case_table_names): write it in small letters"

@@ -128,6 +128,20 @@ COPY_FORMS = CopyForms(
     digits=65,
 )
 
+_MOST_CHARACTERS = 64
+
+
+def why_no_name(name: str) -> str:
+    """Why the server would take a name for another one, or not take it; "" if it is one."""
+    if len(name) > _MOST_CHARACTERS:
+        return f"it has {len(name)} characters, and MariaDB has {_MOST_CHARACTERS} at most"
+    if not name or name != name.rstrip(" ") or "\0" in name:
+        return "it is empty, ends in a space, or has a NUL"
+    if any(character > "\uffff" for character in name):
+        return "it has a character of four bytes, which MariaDB has in no name"
+    return ""
+
+
 MARIADB = TargetType(
     "mariadb",
     "dagster_models.warehouses.mariadb.session",
@@ -148,6 +162,8 @@ MARIADB = TargetType(
     dialect="mysql",
     extra="mariadb",
     own_schemas="dagster_models_stage_",
+    why_no_name=why_no_name,
+    why_no_column=why_no_name,
     lacks={
         "function": "a function of MariaDB returns one value, and never a table",
         "custom": "its code builds in a transaction, and MariaDB commits before each new table",

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.postgres.target import MAX_NAME_BYTES, why_cut
 
 #: Strings, names and comments, in which a semicolon means nothing. Section 4.1 of the manual.
 _TOKEN = re.compile(
@@ -31,9 +32,6 @@ _BLOCK = re.compile(r"/\*|\*/")
 _ATOMIC = re.compile(r"\bbegin\s+atomic\b", re.IGNORECASE)
 
 _ESCAPE = re.compile(r"\\(?:\+([0-9a-fA-F]{6})|([0-9a-fA-F]{4}))")
-
-#: Of a name: NAMEDATALEN - 1. What is longer PostgreSQL would cut, and two names could become one.
-MAX_NAME_BYTES = 63
 
 _NAMED = "a column, alias or relation"
 
@@ -102,12 +100,10 @@ def _unquoted(name: str) -> str:
 
 def refuse_long(name: str, what: str, line: int | None = None) -> None:
     """Raises WarehouseError for a name that PostgreSQL would cut."""
-    size = len(name.encode("utf-8", "surrogatepass"))
-    if size > MAX_NAME_BYTES:
+    if why := why_cut(name):
         raise WarehouseError(
             ErrorKind.INVALID_NAME,
-            f"the name of {what} has {size} bytes, PostgreSQL would cut it after"
-            f" {MAX_NAME_BYTES}: {name!r}",
+            f"{name!r} cannot be the name of {what}: {why}",
             line=line,
             name="NameTooLong",
         )

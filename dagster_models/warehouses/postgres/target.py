@@ -111,6 +111,18 @@ COPY_FORMS = CopyForms(
     digits=1000,
 )
 
+#: Of a name: NAMEDATALEN - 1. What is longer PostgreSQL would cut, and two names could become one.
+MAX_NAME_BYTES = 63
+
+
+def why_cut(name: str) -> str:
+    """Why a name would be cut; "" if it is not too long."""
+    size = len(name.encode("utf-8", "surrogatepass"))
+    if size <= MAX_NAME_BYTES:
+        return ""
+    return f"it has {size} bytes, PostgreSQL would cut it after {MAX_NAME_BYTES}"
+
+
 POSTGRES = TargetType(
     "postgres",
     "dagster_models.warehouses.postgres.session",
@@ -137,4 +149,6 @@ POSTGRES = TargetType(
     own_schemas="pg_",
     identity=dsn.identity,
     from_elsewhere=True,
+    why_no_name=why_cut,
+    why_no_column=why_cut,
 )

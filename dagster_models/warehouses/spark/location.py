@@ -14,9 +14,8 @@ from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.spark.delta_log import DeltaLog, last_version
 from dagster_models.warehouses.spark.iceberg_schema import widened
 from dagster_models.warehouses.spark.table_log import TableLog
+from dagster_models.warehouses.spark.target import why_no_name
 
-#: Folders of a location and of a schema: names that are the same to every catalog and file system.
-_NAME = re.compile(r"[A-Za-z0-9_]{1,128}")
 #: What every server takes as it is in the path of a folder. Sail 0.7 writes others as %20 and the
 #: like, the log of a table as another folder than its files, and reads * and ? as patterns.
 _PATH = re.compile(r"[A-Za-z0-9/_.,:;=@+!$&()'-]*")
@@ -123,15 +122,14 @@ class _Seen:
 
 
 def is_name(name: str) -> bool:
-    return _NAME.fullmatch(name) is not None
+    return not why_no_name(name)
 
 
 def refuse_name(name: str) -> None:
-    if not is_name(name):
+    if why := why_no_name(name):
         raise WarehouseError(
             ErrorKind.INVALID_NAME,
-            f"{name!r} cannot be the name of a schema or relation here: it becomes a folder, and"
-            " has letters of ASCII, digits and underscores only, 128 at most",
+            f"{name!r} cannot be the name of a schema or relation here: {why}",
             name="NameRefused",
         )
 

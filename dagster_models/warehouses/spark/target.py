@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from dagster_models.core.copy_forms import CopyForms
 from dagster_models.core.target_types import IDLE, Setting, TargetType
 from dagster_models.core.value_forms import ValueForms
@@ -87,6 +89,17 @@ COPY_FORMS = CopyForms(
     digits=38,
 )
 
+#: Folders of a location and of a schema: names that are the same to every catalog and file system.
+_NAME = re.compile(r"[A-Za-z0-9_]{1,128}")
+
+
+def why_no_name(name: str) -> str:
+    """Why no folder of a relation or schema can have this name; "" if one can."""
+    if _NAME.fullmatch(name):
+        return ""
+    return "it becomes a folder, and has letters of ASCII, digits and underscores only, 128 at most"
+
+
 SPARK = TargetType(
     "spark",
     "dagster_models.warehouses.spark.session",
@@ -116,6 +129,7 @@ SPARK = TargetType(
     dialect="spark",
     extra="spark",
     own_schemas="dagster_models_stage_",
+    why_no_name=why_no_name,
     lacks={
         "custom": "its code builds in a transaction, and Spark has none over several statements",
         "statements": "they would run in no transaction with the relation's publication",
