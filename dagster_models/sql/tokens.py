@@ -78,7 +78,8 @@ class TokenizedText:
         if (nul := text.find("\0")) >= 0:
             # DuckDB and PostgreSQL run what stands before it, and do not say so.
             what = "there is a NUL character, at which a warehouse ends the text"
-            raise self.error(what, nul, "Delete it, or write chr(0).")
+            call = self.dialect.nul_character
+            raise self.error(what, nul, f"Delete it, or write {call}." if call else "Delete it.")
         if self.dialect.executes_comments:
             text = opened(text)  # of the same length
         try:

@@ -300,6 +300,28 @@ def test_rows_are_stored_across_the_rollback(project: Project) -> None:
     assert outcome.notes == ("WARNING: the rows of c are not stored: it returned no rows",)
 
 
+def test_a_result_that_an_earlier_check_has_not_read_is_over(on_duckdb: Project) -> None:
+    """No thread is blamed, and the process is not taken for one that has lost its session."""
+    keep = """
+    import threading
+    def check(warehouse):
+        threading.kept = warehouse.sql("select 1 as n")
+        return True
+    """
+    read = """
+    import threading
+    def check(warehouse):
+        return not threading.kept.fetchall()
+    """
+    checks = (on_duckdb.check(keep, "keep"), on_duckdb.check(read, "read"))
+    kept, found = on_duckdb.build(NEW, *checks).checks
+    assert (kept.error, found.passed) == (None, False)
+    assert found.error is not None
+    assert found.error.name == "SessionClosed"
+    assert "a result of it that was not read before" in found.error.message
+    assert "thread" not in found.error.message
+
+
 def test_the_rows_that_a_build_wrote_and_each_of_several_transactions(project: Project) -> None:
     body = "print(sorted(warehouse.table('t').fetchall()))\nreturn max(warehouse.table('t'))[0] < 3"
     project.session.execute("create table s.u as select 0 as n")

@@ -13,9 +13,11 @@ import pytest
 
 from addresses import duckdb_at
 from dagster_models.core.check_tasks import CheckTask
+from dagster_models.core.materializations import Incremental, Partitioned
 from dagster_models.core.messages import Verdict
 from dagster_models.core.python_code import LoadedFile, PythonCode
 from dagster_models.core.warehouse_address import WarehouseAddress
+from dagster_models.core.windows import Partition, ValueWindow
 from dagster_models.errors import ErrorKind
 from dagster_models.processes import wire
 from dagster_models.processes.client.session import Session, connect
@@ -574,6 +576,24 @@ def test_a_model_is_published_when_the_statements_of_its_threads_have_ended(
     returns.write_text("")
     assert worker.answer().verdict is Verdict.COMMITTED
     assert session.query("select 1 from duckdb_tables() where table_name = 'late'") == [(1,)]
+
+
+def test_a_result_that_an_earlier_part_has_not_read_is_over(worker: Driver) -> None:
+    source = """
+    import threading
+    def model(warehouse):
+        rows = getattr(threading, "kept", None)
+        threading.kept = warehouse.sql("select 1 as n")
+        return rows.fetchall() if rows else [{"n": int(warehouse.partition.key)}]
+    """
+    wanted = tuple(Partition(n, ValueWindow((n,))) for n in "12")
+    how = Incremental("replace", partitioned=Partitioned("n", wanted, batch=1))
+    outcome = worker.run("python", source, materialization=how)
+    assert outcome.partitions == ("1",)
+    assert outcome.error is not None
+    assert outcome.error.name == "SessionClosed"
+    assert "a result of it that was not read before" in outcome.error.message
+    assert "thread" not in outcome.error.message
 
 
 def test_a_thread_left_behind_cannot_write_while_the_model_is_published(worker: Driver) -> None:

@@ -58,6 +58,20 @@ def test_sql_that_a_warehouse_would_cut_is_reported_whoever_writes_it(tmp_path: 
     assert [line.partition(": error: ")[0] for line in lines] == places
 
 
+@pytest.mark.parametrize(
+    ("dialect", "fix"), [("duckdb", "Delete it, or write chr(0)."), ("postgres", "Delete it.")]
+)
+def test_what_to_do_about_a_nul_depends_on_the_warehouse(
+    tmp_path: Path, dialect: str, fix: str
+) -> None:
+    """DuckDB returns the character for chr(0), which is an error of PostgreSQL: no text has it."""
+    files = {
+        "dagster_models.yaml": f"name: p\ndialect: {dialect}",
+        "models/a.sql": "select 'a\0' as n",
+    }
+    assert report_of(write_project(tmp_path, files)).splitlines()[2].strip() == fix
+
+
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     root = write_project(tmp_path, {"models/b.sql": "select * from a"})
     (root / "models/a.sql").symlink_to(root / "gone.sql")

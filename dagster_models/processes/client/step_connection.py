@@ -15,6 +15,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_OVER = "the code that was given this `warehouse` has returned"
+_KEPT = (
+    f"{_OVER}, and other code uses it, or a result of it that was not read before: that of another"
+    " part of the partitions, or a check. Read the rows before the code returns"
+    " (`.arrow()`, `.fetchall()`), or ask the `warehouse` that the other code is given"
+)
+_LEFT_BEHIND = (
+    f"{_OVER}, and a thread that it has left behind uses it: wait for the thread (join) before the"
+    " code returns"
+)
+
 
 class StepConnection:
     """One session, opened at first use, for one step at a time.
@@ -100,17 +111,17 @@ class StepConnection:
         self.close()
 
     def _refuse_if_over(self) -> None:
-        if self._is_over:
-            raise WarehouseError(
-                ErrorKind.SESSION_CLOSED,
-                "the code of this step has returned, and a thread that it has left behind uses the"
-                " warehouse: wait for the thread (join) before the code returns",
-            )
+        if not self._is_over:
+            return
+        # The main thread runs the code of each part of a step, and of each check, in turn.
+        kept = threading.current_thread() is threading.main_thread()
+        raise WarehouseError(ErrorKind.SESSION_CLOSED, _KEPT if kept else _LEFT_BEHIND)
 
     def leave(self) -> None:
-        """Do not use the session any more, which somebody else goes on with. Waits for a thread
-        that still uses it."""
+        """Refuse every later use of the session, which somebody else goes on with. Waits for a
+        thread that still uses it."""
         with self._turn:
+            self.refuse()
             self._session = None
 
     def fileno(self) -> int | None:

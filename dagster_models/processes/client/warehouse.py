@@ -249,7 +249,8 @@ def _refuse_unsendable(text: str) -> None:
     if "\0" in text:
         raise ValueError(
             "the SQL holds '\\x00', at which a warehouse ends the text: what follows would not run."
-            " Write chr(0) where the character is meant"
+            " Leave it out, or write a function that returns it (chr(0) or the like), if the"
+            " warehouse has this character in texts"
         )
     try:
         text.encode()

@@ -155,6 +155,10 @@ class Dialect:
     #: The word for a date and a time without a zone.
     moment: str = "timestamp"
 
+    #: The call that returns a NUL character, which no literal has; "" where texts have none, or
+    #: where nobody has looked.
+    nul_character: str = ""
+
     # --- CTEs ---------------------------------------------------------------------------------
 
     #: A CTE may read itself without the word RECURSIVE.
