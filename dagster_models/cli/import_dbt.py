@@ -10,24 +10,23 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from dagster_models.cli.adoption_lines import adoption_json, adoption_lines, has_left
 from dagster_models.cli.first_project import commands, home_texts
 from dagster_models.cli.project import load
-from dagster_models.cli.verifying import add_verify, verification_lines, verified
+from dagster_models.cli.verify_options import add_verify
 from dagster_models.cli.writing import write_new, writing
 from dagster_models.dbt.adoption import AdoptedNode
-from dagster_models.dbt.importing import Errors, ImportOptions, import_project
+from dagster_models.dbt.importing import Errors, Imported, ImportOptions, import_project
 from dagster_models.dbt.kept import NO_TEMPLATE
 from dagster_models.dbt.project.linked_files import links_to_files
 from dagster_models.dbt.project.manifest import Manifest, read_manifest
 from dagster_models.dbt.project.remarks import DBTS_OWN, EDIT_PATH
 from dagster_models.dbt.report import ImportReport
 from dagster_models.dbt.text.model_text import Way
-from dagster_models.dbt.verification.report import Verification
 from dagster_models.dbt.writing import FOLDER, WrittenFiles, write_files
 from dagster_models.errors import Problem, ProjectError, SelectionError
 from dagster_models.pages.dbt_import import import_page
@@ -35,6 +34,9 @@ from dagster_models.project.first_project import DEFINITIONS
 from dagster_models.project.problems import errors_of
 from dagster_models.util.atomic_file import replace_file
 from dagster_models.util.gc_tuning import WITH_GARBAGE, a_load, frozen_heap
+
+if TYPE_CHECKING:
+    from dagster_models.dbt.verification.report import Verification
 
 HELP = "write a project of a dbt project: its models without Jinja, its tests, seeds and settings"
 
@@ -113,19 +115,41 @@ def run(options: argparse.Namespace) -> int:
         content = _write_report(into, report)
     for path, text in home_texts().items():
         write_new(into / path, text)
-    found = verified(options, manifest, imported, done, into)
+    found = _verified(options, manifest, imported, done, into)
     taken = _adopted(into, manifest, options)
     if found or taken:
         with writing(into):
             content = _write_report(into, report, found, taken)
     lines = [*_summary(report, done, links, into)]
-    lines += verification_lines(found) if found else ()
+    lines += _verification_lines(found) if found else ()
     lines += adoption_lines(taken) if taken else ()
     lines += ["\nCheck it, run it, and look at it in the UI:\n"]
     lines += commands(into, ["check", "run"], DEFINITIONS)
     for line in [content] if options.json else lines:
         print(line)
     return 1 if done.conflicts or (found and found.differs) or has_left(taken) else 0
+
+
+def _verified(
+    options: argparse.Namespace,
+    manifest: Manifest,
+    imported: Imported,
+    done: WrittenFiles,
+    into: Path,
+) -> Verification | None:
+    """What was written, beside what dbt makes. Few imports ask for it, so the others do without the
+    modules that compare."""
+    if not (options.verify or options.verify_tables):
+        return None
+    from dagster_models.cli.verifying import verified
+
+    return verified(options, manifest, imported, done, into)
+
+
+def _verification_lines(found: Verification) -> Iterator[str]:
+    from dagster_models.cli.verifying import verification_lines
+
+    return verification_lines(found)
 
 
 def _adopted(

@@ -6,10 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from dagster_models.core.check_tasks import OWN_RELATION
 from dagster_models.core.materializations import argument_name
 from dagster_models.core.model import EMPTY, Key, Project, Reference, Relation, Step, Target
-from dagster_models.core.tasks import BOUNDS, KEYS, SINCE, STARTED, TYPES, stand_in
+from dagster_models.core.stand_ins import (
+    BOUNDS,
+    KEYS,
+    OWN_RELATION,
+    SINCE,
+    STARTED,
+    TYPES,
+    stand_in,
+)
 from dagster_models.errors import BrokenFile, Problem, UnreadableSql
 from dagster_models.sql.fill_in import PlainSql, compile_sql, literal, quote
 from dagster_models.sql.parsed import ParsedSql

@@ -39,10 +39,8 @@ from dagster_models.core.materializations import (
 from dagster_models.core.model import EMPTY, Project, Relation, Step, Target
 from dagster_models.core.on_ray import OnRay
 from dagster_models.core.python_code import LoadedFile
+from dagster_models.core.stand_ins import SINCE, STARTED, STARTED_STAND_INS
 from dagster_models.core.tasks import (
-    SINCE,
-    STARTED,
-    STARTED_STAND_INS,
     BuildTask,
     ChecksTask,
     Content,

@@ -29,7 +29,8 @@ from dagster_models.core.materializations import (
     Snapshot,
 )
 from dagster_models.core.model import EMPTY, Key, Location, Project, Relation, Step, Target
-from dagster_models.core.tasks import SINCE, BuildTask, Query
+from dagster_models.core.stand_ins import SINCE
+from dagster_models.core.tasks import BuildTask, Query
 from dagster_models.core.traced import Schema
 from dagster_models.core.unit_tests import Cell, GivenQuery, GivenRows, UnitTest
 from dagster_models.core.windows import Partition

@@ -15,25 +15,7 @@ from dagster_models.core.checks import (
 )
 from dagster_models.core.model import Relation
 from dagster_models.core.python_code import PythonCode
-
-#: Stands in a check's SQL for the relation to check, until the SQL is sent. That may be a staging
-#: table or a branch in which the warehouse builds what it has not published yet.
-OWN_RELATION = "__the_relation_that_this_check_is_about__"
-#: Stands for what has the rows that a build wrote, in a check with the scope "window" that looks
-#: for these rows in all of OWN_RELATION, such as `unique`.
-OWN_WINDOW = "__the_rows_that_this_check_is_about__"
-
-
-def own_column(number: int) -> str:
-    """What stands for a column to check, of those with which ``CheckTask.columns`` begins at 0.
-
-    A frame or a seed keeps the case of its columns' names, which is known once the relation is
-    built.
-    """
-    return f"__the_column_{number}_that_this_check_is_about__"
-
-
-OWN_COLUMN = own_column(0)
+from dagster_models.core.stand_ins import OWN_RELATION, OWN_WINDOW, own_column
 
 ONLY_READS = "a check only reads: it runs in the transaction in which its model is published"
 

@@ -35,30 +35,7 @@ from dagster_models.core.model import EMPTY, Relation
 from dagster_models.core.on_ray import OnRay
 from dagster_models.core.plain import plain
 from dagster_models.core.python_code import LoadedFile
-
-#: Stands in a model's SQL for the value of `$since`, which only the session that builds can read.
-SINCE = "__the_value_of_since__"
-#: The same for each part of the windows that a build replaces or reads, in a literal of the type of
-#: their column, or of the type of the literal that stands there in an editor.
-BOUNDS = ("partition_start", "partition_end", "read_start", "read_end")
-KEYS = ("partition_keys", "partition_key")
-RESERVED = frozenset((*BOUNDS, *KEYS))
-#: When the run began: known before the SQL is sent.
-STARTED = "run_started_at"
-TYPES = ("date", "timestamp", "timestamptz")
-
-
-def stand_in(name: str, type_: str = "") -> str:
-    """What stands in SQL for a value of BOUNDS or KEYS, until the SQL is sent."""
-    return f"__the_value_of_{name}__{type_ and f'as_{type_}__'}"
-
-
-#: What stands in -> its name and type.
-STAND_INS: Mapping[str, tuple[str, str]] = {
-    **{stand_in(name, type_): (name, type_) for name in BOUNDS for type_ in TYPES},
-    **{stand_in(name): (name, "") for name in (*BOUNDS, *KEYS)},
-}
-STARTED_STAND_INS = {stand_in(STARTED, type_): type_ for type_ in (*TYPES, "")}
+from dagster_models.core.stand_ins import SINCE, STAND_INS, STARTED, STARTED_STAND_INS
 
 
 class RunnerKind(Enum):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from dagster_models.dbt.adoption import AdoptedNode
 from dagster_models.dbt.report import ImportReport, ReportedModel
 from dagster_models.dbt.text.model_text import Way
-from dagster_models.dbt.verification.report import Verification
-from dagster_models.pages.dbt_verified import verified_parts
 from dagster_models.pages.document import escaped, page, table
+
+if TYPE_CHECKING:
+    from dagster_models.dbt.verification.report import Verification
 
 _KINDS = {
     Way.TEMPLATE: "succeeded",
@@ -51,6 +53,8 @@ def _body(
             yield f"<h2>{escaped(title)}</h2>"
             yield "<p>" + "<br>".join(f"<code>{escaped(it)}</code>" for it in paths) + "</p>"
     if verification is not None:
+        from dagster_models.pages.dbt_verified import verified_parts  # which few imports need
+
         yield from verified_parts(verification)
     if adopted:
         yield "<h2>Relations that dbt has built</h2>"

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
 from dagster_models.reporting.printable import clean
-from dagster_models.reporting.results import CheckStatus
+
+if TYPE_CHECKING:
+    from dagster_models.reporting.results import CheckStatus
 
 #: The colors of states and of everything else, in light and in dark.
 _STYLE = """

@@ -11,7 +11,7 @@ from dagster_models.core import materializations
 from dagster_models.core.materializations import is_custom
 from dagster_models.core.model import Config, Key, Location, Step
 from dagster_models.core.since import begin_misfit, lookback_misfit
-from dagster_models.core.tasks import RESERVED
+from dagster_models.core.stand_ins import RESERVED
 from dagster_models.errors import Problem, SqlSyntaxError
 from dagster_models.project import contract, copied, ephemeral, function, snapshot
 from dagster_models.project.config import STRATEGIES, Values

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Mapping
-from importlib.metadata import version
 
 from dagster_models.core.model import Location, Target
 from dagster_models.core.target_types import DEFAULT, TargetType, target_type, type_names
@@ -132,6 +131,8 @@ def _catalog(path: str) -> str:
 
 
 def _duckdb_line() -> int:
+    from importlib.metadata import version  # which few names of files ask for
+
     return int(version("duckdb").split(".")[0])
 
 

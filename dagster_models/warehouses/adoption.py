@@ -21,7 +21,8 @@ from dagster_models.core.materializations import (
 )
 from dagster_models.core.model import Relation
 from dagster_models.core.parts import built, window_texts, windows_of
-from dagster_models.core.tasks import SINCE, BuildTask, Query
+from dagster_models.core.stand_ins import SINCE
+from dagster_models.core.tasks import BuildTask, Query
 from dagster_models.core.windows import Partition
 from dagster_models.warehouses.base import Staged, WarehouseSession, quote, quoted
 from dagster_models.warehouses.materializations.columns import Columns

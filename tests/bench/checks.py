@@ -26,7 +26,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 
-from dagster_models.core.check_tasks import OWN_RELATION, CheckTask
+from dagster_models.core.check_tasks import CheckTask
+from dagster_models.core.stand_ins import OWN_RELATION
 from dagster_models.processes.server import checks
 from dagster_models.warehouses.base import WarehouseSession
 from dbt_profiles import dbt_profile

@@ -29,7 +29,7 @@ from addresses import duckdb_at, postgres_at
 from dagster_models.core.copied import Copied
 from dagster_models.core.materializations import Incremental, Since
 from dagster_models.core.messages import Verdict
-from dagster_models.core.tasks import SINCE
+from dagster_models.core.stand_ins import SINCE
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.processes.client.session import connect
 from postgres_server import start_server

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 
 import duckdb
@@ -79,3 +80,12 @@ def test_ctrl_c_is_no_stack_trace_wherever_it_comes(
     monkeypatch.setattr("dagster_models.cli.main.import_module", interrupted)
     assert main(["check"]) == 130, "while the modules of a command are loaded"
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_version_is_that_of_the_installation(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert (ended.value.code, capsys.readouterr().out) == (
+        0,
+        f"dagster-models {metadata.version('dagster-models')}\n",
+    )

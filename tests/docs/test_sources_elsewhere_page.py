@@ -12,8 +12,9 @@ import pytest
 from dagster_models.compilation.sql_text import compile_step
 from dagster_models.compilation.tasks import TargetStep, task_for
 from dagster_models.core.model import Key
+from dagster_models.core.stand_ins import SINCE
 from dagster_models.core.target_types import target_type
-from dagster_models.core.tasks import SINCE, BuildTask, PythonTask
+from dagster_models.core.tasks import BuildTask, PythonTask
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.project.targets import usable_target
 from dagster_models.warehouses.duckdb.session import connect

@@ -20,7 +20,8 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
 from dagster_models import load_project, models_executor
-from dagster_models.core.check_tasks import OWN_RELATION, CheckTask
+from dagster_models.core.check_tasks import CheckTask
+from dagster_models.core.stand_ins import OWN_RELATION
 from dagster_models.core.tasks import ChecksTask
 from dagster_models.processes.client.leave import leave_all
 from dagster_models.processes.client.session import connect

@@ -23,12 +23,7 @@ from checked_builds import (
     ordered,
     rows_where,
 )
-from dagster_models.core.check_tasks import (
-    OWN_COLUMN,
-    OWN_RELATION,
-    OWN_WINDOW,
-    CheckTask,
-)
+from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.checks import Threshold
 from dagster_models.core.materializations import (
     Custom,
@@ -41,6 +36,7 @@ from dagster_models.core.materializations import (
 from dagster_models.core.messages import CheckOutcome, Outcome, Verdict
 from dagster_models.core.model import Relation
 from dagster_models.core.python_code import LoadedFile, PythonCode
+from dagster_models.core.stand_ins import OWN_COLUMN, OWN_RELATION, OWN_WINDOW
 from dagster_models.core.tasks import BuildTask, ChecksTask, task_from_json, task_to_json
 from dagster_models.core.windows import Partition, ValueWindow
 from dagster_models.errors import ErrorKind, WarehouseError

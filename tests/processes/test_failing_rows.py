@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from dagster_models.core.check_tasks import OWN_RELATION, CheckTask
+from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.materializations import Incremental, Partitioned
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.model import Relation
+from dagster_models.core.stand_ins import OWN_RELATION
 from dagster_models.core.windows import Partition, ValueWindow
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server.attempt import Stop, run

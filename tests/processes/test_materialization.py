@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from dagster_models.core.check_tasks import OWN_RELATION, CheckTask
+from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.materializations import View
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.model import Relation
 from dagster_models.core.python_code import LoadedFile
+from dagster_models.core.stand_ins import OWN_RELATION
 from dagster_models.core.tasks import ArrowFile, CsvFile, Query
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server.attempt import Stop, run

@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from dagster_models.core.check_tasks import OWN_RELATION, CheckTask
+from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.checks import Threshold
 from dagster_models.core.materializations import Incremental, Partitioned
 from dagster_models.core.messages import CheckOutcome, Outcome, Verdict
 from dagster_models.core.model import Relation
 from dagster_models.core.python_code import LoadedFile, PythonCode
+from dagster_models.core.stand_ins import OWN_RELATION
 from dagster_models.core.tasks import BuildTask, ChecksTask, task_from_json, task_to_json
 from dagster_models.core.windows import Partition, ValueWindow
 from dagster_models.errors import ErrorKind

@@ -12,8 +12,8 @@ import pytest
 
 from dagster_models import load_project
 from dagster_models.compilation.checks.task import check_task
-from dagster_models.core.check_tasks import OWN_COLUMN
 from dagster_models.core.model import Key, Project
+from dagster_models.core.stand_ins import OWN_COLUMN
 from dagster_models.core.traced import Trace, TracedColumn
 from dagster_models.definitions.translator import column_lineage
 from dagster_models.errors import ProjectError

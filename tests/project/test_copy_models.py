@@ -13,7 +13,8 @@ from dagster_models.core.changes import Changes
 from dagster_models.core.copied import Copied
 from dagster_models.core.materializations import Incremental, Replace
 from dagster_models.core.model import Key, Project
-from dagster_models.core.tasks import SINCE, PythonTask, sent_sql, task_from_json, task_to_json
+from dagster_models.core.stand_ins import SINCE
+from dagster_models.core.tasks import PythonTask, sent_sql, task_from_json, task_to_json
 from dagster_models.errors import ProjectError
 from dagster_models.project.targets import usable_target
 from project_cases import make

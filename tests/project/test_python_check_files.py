@@ -6,8 +6,9 @@ from pathlib import Path
 
 from dagster_models.compilation.checks.task import check_task
 from dagster_models.compilation.tasks import TargetStep, task_for
-from dagster_models.core.check_tasks import OWN_RELATION, CheckTask
+from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.model import Key, Project
+from dagster_models.core.stand_ins import OWN_RELATION
 from dagster_models.core.tasks import RunnerKind, task_to_json
 from project_cases import make, upstream
 

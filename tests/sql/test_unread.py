@@ -8,8 +8,8 @@ import pytest
 
 from dagster_models.compilation.checks.task import check_task
 from dagster_models.compilation.sql_text import compile_step
-from dagster_models.core.check_tasks import OWN_RELATION
 from dagster_models.core.model import Key, Project
+from dagster_models.core.stand_ins import OWN_RELATION
 from dagster_models.errors import SqlSyntaxError, UnreadableSql
 from dagster_models.project.targets import usable_target
 from dagster_models.sql.parse import parse_sql

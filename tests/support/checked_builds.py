@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
-from dagster_models.core.check_tasks import OWN_RELATION, OWN_WINDOW, CheckTask
+from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.checks import Threshold
 from dagster_models.core.materializations import (
     Incremental,
@@ -21,6 +21,7 @@ from dagster_models.core.materializations import (
     Replace,
 )
 from dagster_models.core.model import Relation
+from dagster_models.core.stand_ins import OWN_RELATION, OWN_WINDOW
 from dagster_models.core.windows import Partition, ValueWindow
 
 Row = tuple[int, int | None]

@@ -22,7 +22,7 @@ from dagster_models.core.materializations import (
     Since,
     Snapshot,
 )
-from dagster_models.core.tasks import SINCE
+from dagster_models.core.stand_ins import SINCE
 from incremental_oracle import expected
 
 Table = list[dict[str, str | None]]

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dagster_models.core.check_tasks import OWN_COLUMN, OWN_RELATION, CheckTask
+from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.python_code import LoadedFile
+from dagster_models.core.stand_ins import OWN_COLUMN, OWN_RELATION
 from dagster_models.core.tasks import BuildTask, CsvFile
 from dagster_models.errors import WarehouseError
 from dagster_models.processes.server.attempt import Stop, run

@@ -15,11 +15,12 @@ import duckdb
 import psycopg
 import pytest
 
-from dagster_models.core.check_tasks import OWN_RELATION, CheckTask
+from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.commit import Commit
 from dagster_models.core.materializations import Incremental
 from dagster_models.core.messages import Verdict
 from dagster_models.core.model import Relation
+from dagster_models.core.stand_ins import OWN_RELATION
 from dagster_models.core.tasks import BuildTask, Query
 from dagster_models.errors import ErrorKind, ProjectError, WarehouseError
 from dagster_models.processes.server.attempt import Stop, run

@@ -22,7 +22,8 @@ from dagster_models.core.materializations import (
     Snapshot,
 )
 from dagster_models.core.messages import Outcome, Verdict
-from dagster_models.core.tasks import SINCE, Query
+from dagster_models.core.stand_ins import SINCE
+from dagster_models.core.tasks import Query
 from dagster_models.errors import ErrorKind
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.util import arrow_files as bulk

@@ -13,7 +13,7 @@ import pytest
 from dagster_models.core.changes import Changes
 from dagster_models.core.materializations import Incremental, Since
 from dagster_models.core.messages import Outcome
-from dagster_models.core.tasks import SINCE
+from dagster_models.core.stand_ins import SINCE
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.util import arrow_files as bulk
 from dagster_models.warehouses.mariadb.session import MariaSession

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from dagster_models.core.changes import Changes
-from dagster_models.core.check_tasks import OWN_RELATION, CheckTask
+from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.extras import Extras, Index
 from dagster_models.core.materializations import Incremental
 from dagster_models.core.messages import Outcome, Verdict
+from dagster_models.core.stand_ins import OWN_RELATION
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.processes.server.commits import commits_of

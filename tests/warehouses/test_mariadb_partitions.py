@@ -10,9 +10,10 @@ import pyarrow as pa
 import pytest
 
 from dagster_models.core.changes import Changes
-from dagster_models.core.check_tasks import OWN_WINDOW, CheckTask
+from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.materializations import Incremental, Partitioned
 from dagster_models.core.messages import Outcome
+from dagster_models.core.stand_ins import OWN_WINDOW
 from dagster_models.core.windows import Partition, ValueWindow
 from dagster_models.warehouses.mariadb.session import MariaSession
 from day_partitions import check_days_are_replaced, check_rows_of_python_in_no_window, replacing

@@ -24,7 +24,8 @@ from dagster_models.core.changes import Changes, PartitionRows
 from dagster_models.core.materializations import Incremental, Partitioned
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.parts import window_of
-from dagster_models.core.tasks import KEYS, BuildTask, stand_in
+from dagster_models.core.stand_ins import KEYS, stand_in
+from dagster_models.core.tasks import BuildTask
 from dagster_models.core.windows import Partition, TimeWindow, ValueWindow, instant
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server.attempt import Stop, run

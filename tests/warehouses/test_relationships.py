@@ -6,8 +6,9 @@ A case is a value and its type, the parent's value and type, and whether the val
 from __future__ import annotations
 
 from dagster_models.compilation.checks.relationships import are_alike, orphans, orphans_across_types
-from dagster_models.core.check_tasks import OWN_COLUMN, OWN_RELATION, CheckTask
+from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.model import Relation
+from dagster_models.core.stand_ins import OWN_COLUMN, OWN_RELATION
 from dagster_models.core.tasks import BuildTask, Query, task_from_json, task_to_json
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import WarehouseSession

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from dagster_models.compilation.sql_text import compile_check_text, compile_tables
-from dagster_models.core.check_tasks import OWN_RELATION
 from dagster_models.core.checks import Check
 from dagster_models.core.model import Project, Step, Target
 from dagster_models.core.python_code import LoadedFile, PythonCode
+from dagster_models.core.stand_ins import OWN_RELATION
 
 
 def function(project: Project, step: Step, check: Check, target: Target) -> PythonCode | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dagster_models.core.check_tasks import OWN_RELATION, OWN_WINDOW, own_column
+from dagster_models.core.stand_ins import OWN_RELATION, OWN_WINDOW, own_column
 from dagster_models.core.value_forms import ValueForms
 
 

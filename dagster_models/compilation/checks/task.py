@@ -16,10 +16,11 @@ from dagster_models.compilation.sql_text import (
     in_place,
     relation_sql,
 )
-from dagster_models.core.check_tasks import OWN_RELATION, CheckTask, OtherColumns
+from dagster_models.core.check_tasks import CheckTask, OtherColumns
 from dagster_models.core.checks import Check, NamedArgument, checks_of
 from dagster_models.core.freshness import FRESHNESS
 from dagster_models.core.model import Key, Project, Source, Step, Target
+from dagster_models.core.stand_ins import OWN_RELATION
 from dagster_models.project.checks.conditions import condition_in, conditions_of
 from dagster_models.project.checks.kinds import KINDS
 from dagster_models.project.checks.queries import THIS

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dagster_models.core.materializations import Reading
 from dagster_models.core.model import EMPTY
-from dagster_models.core.tasks import KEYS, SINCE, STAND_INS
+from dagster_models.core.stand_ins import KEYS, SINCE, STAND_INS
 from dagster_models.errors import DagsterModelsError
 from dagster_models.processes.client.partition import BuiltPartition
 from dagster_models.processes.client.step_connection import StepConnection

@@ -15,12 +15,12 @@ from dagster_models.core.check_tasks import (
     MOST_CHARACTERS,
     MOST_COLUMNS,
     ONLY_READS,
-    OWN_RELATION,
     CheckTask,
     shown_rows,
 )
 from dagster_models.core.finding import Finding
 from dagster_models.core.python_code import PythonCode
+from dagster_models.core.stand_ins import OWN_RELATION
 from dagster_models.errors import ErrorKind
 from dagster_models.processes.client.step_connection import StepConnection
 from dagster_models.processes.client.tables import ACCEPTED, to_arrow

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from dagster_models.core.copied import Copied
 from dagster_models.core.copy_forms import CopyForms, notes_on
 from dagster_models.core.materializations import Incremental, Materialization, Reading
-from dagster_models.core.tasks import SINCE
+from dagster_models.core.stand_ins import SINCE
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.address import same_database

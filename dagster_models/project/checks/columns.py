@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from dagster_models.core.check_tasks import OWN_RELATION, own_column
 from dagster_models.core.checks import Check, NamedArgument
 from dagster_models.core.freshness import FRESHNESS
 from dagster_models.core.model import Key, Location, Source, Step
+from dagster_models.core.stand_ins import OWN_RELATION, own_column
 from dagster_models.core.traced import ColumnProblem, Schema, Trace, TraceRequest, Upstream
 from dagster_models.project.checks.conditions import conditions_of
 from dagster_models.project.checks.kinds import KINDS

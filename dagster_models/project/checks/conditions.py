@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dagster_models.core.check_tasks import OWN_RELATION
 from dagster_models.core.checks import Check
 from dagster_models.core.freshness import FRESHNESS, LOADED_AT
+from dagster_models.core.stand_ins import OWN_RELATION
 from dagster_models.project.checks.kinds import KINDS
 
 _HEAD, _TAIL = f"select 1 from {OWN_RELATION} where (\n", "\n)"

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dagster_models.core.check_tasks import own_column
 from dagster_models.core.checks import ANY_ROW, Check, NamedArgument, Severity, Threshold
 from dagster_models.core.model import Key, Location
+from dagster_models.core.stand_ins import own_column
 from dagster_models.errors import Problem
 from dagster_models.project.checks import arguments as read
 from dagster_models.project.checks.aliases import ALIASES, TOO_MANY, Alias, join_span

@@ -8,10 +8,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from dagster_models.core.check_tasks import OWN_RELATION
 from dagster_models.core.checks import Check, NamedArgument
 from dagster_models.core.freshness import FRESHNESS
 from dagster_models.core.model import Key, Location, Reference, Source, Step
+from dagster_models.core.stand_ins import OWN_RELATION
 from dagster_models.errors import Problem, SqlSyntaxError
 from dagster_models.project.checks.conditions import conditions_of
 from dagster_models.project.checks.kinds import KINDS

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from dagster_models.core.checks import CheckCode
 from dagster_models.core.model import Config, Key, Location, Step
-from dagster_models.core.tasks import STARTED
+from dagster_models.core.stand_ins import STARTED
 from dagster_models.errors import Problem, SqlSyntaxError
 from dagster_models.project.config import PYTHON_CHECK_KEYS
 from dagster_models.project.drafts.checks import check_of_header, model_of_header

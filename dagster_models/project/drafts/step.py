@@ -18,7 +18,7 @@ from dagster_models.core.model import (
     Step,
     StepKind,
 )
-from dagster_models.core.tasks import RESERVED, STARTED
+from dagster_models.core.stand_ins import RESERVED, STARTED
 from dagster_models.errors import Problem
 from dagster_models.project.checks.keys import WORDS
 from dagster_models.project.checks.read import Declarations, named_apart

@@ -17,7 +17,6 @@ import secrets
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +87,8 @@ class _Plain(pickle.Unpickler):
 @cache
 def stamp() -> str:
     """A digest of all the code that entries depend on."""
+    from importlib.metadata import PackageNotFoundError, version  # 15 ms, and few loads ask for it
+
     digest = hashlib.sha256(repr(sys.version_info[:2]).encode())
     for package in _PACKAGES:
         with contextlib.suppress(PackageNotFoundError):

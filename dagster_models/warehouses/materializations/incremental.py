@@ -15,7 +15,8 @@ from dagster_models.core.changes import Changes
 from dagster_models.core.commit import Commit
 from dagster_models.core.materializations import UNRECORDED, Incremental, Reading
 from dagster_models.core.model import Relation
-from dagster_models.core.tasks import SINCE, Content, Query
+from dagster_models.core.stand_ins import SINCE
+from dagster_models.core.tasks import Content, Query
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import Staged, quote
 from dagster_models.warehouses.materializations.columns import columns_named, columns_of_table, fit

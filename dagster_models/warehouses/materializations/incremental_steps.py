@@ -13,7 +13,8 @@ from dagster_models.core.changes import Changes
 from dagster_models.core.commit import Commit
 from dagster_models.core.materializations import Incremental, Reading
 from dagster_models.core.model import Relation
-from dagster_models.core.tasks import SINCE, BuildTask, Query
+from dagster_models.core.stand_ins import SINCE
+from dagster_models.core.tasks import BuildTask, Query
 from dagster_models.warehouses.base import Staged
 from dagster_models.warehouses.materializations.hooks import Asking
 from dagster_models.warehouses.materializations.incremental import (

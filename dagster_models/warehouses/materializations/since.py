@@ -14,7 +14,7 @@ from decimal import Decimal, localcontext
 from dagster_models.core.materializations import Incremental, Since
 from dagster_models.core.model import Relation
 from dagster_models.core.since import lookback_misfit
-from dagster_models.core.tasks import SINCE
+from dagster_models.core.stand_ins import SINCE
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import literal, quote, quoted
 from dagster_models.warehouses.materializations.columns import columns_named, columns_of_table

@@ -9,7 +9,7 @@ from decimal import Decimal
 from dagster_models.core.materializations import Incremental, Since
 from dagster_models.core.model import Relation
 from dagster_models.core.since import lookback_misfit
-from dagster_models.core.tasks import SINCE
+from dagster_models.core.stand_ins import SINCE
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.materializations.columns import columns_named, columns_of_table
 from dagster_models.warehouses.materializations.hooks import Asking

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from dagster_models.core.tasks import BOUNDS, KEYS, STAND_INS
+from dagster_models.core.stand_ins import BOUNDS, KEYS, STAND_INS
 from dagster_models.core.windows import (
     Partition,
     TimeWindow,

@@ -17,9 +17,10 @@ import pyarrow as pa
 import pytest
 from test_spark_server import settings_of
 
-from dagster_models.core.check_tasks import OWN_RELATION, CheckTask
+from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.materializations import Function, View
 from dagster_models.core.messages import Verdict
+from dagster_models.core.stand_ins import OWN_RELATION
 from dagster_models.core.tasks import BuildTask
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server.attempt import Stop, run

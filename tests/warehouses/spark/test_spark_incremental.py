@@ -20,7 +20,7 @@ from dagster_models.core.materializations import (
     Snapshot,
 )
 from dagster_models.core.messages import Outcome
-from dagster_models.core.tasks import SINCE
+from dagster_models.core.stand_ins import SINCE
 from dagster_models.errors import WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.processes.server.commits import commits_of
