@@ -118,7 +118,7 @@ def _in_dbt(node: DbtNode, renderer: Renderer) -> _InDbt:
 
 def _nodes(manifest: Manifest, names: NodeNames) -> Iterator[Node]:
     for it in manifest.nodes.values():
-        if it.kind in ("model", "snapshot") and it.language == "sql":
+        if it.kind in ("model", "snapshot") and it.language == "sql" and not it.is_empty:
             place = names.places[it.unique_id]
             words, folder = (it.name, place.key.name, str(place.key)), place.key.schema
             tags = dict.fromkeys(it.tags, "")

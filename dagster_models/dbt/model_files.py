@@ -30,10 +30,10 @@ def stub(path: str) -> str:
 
 def disabled_files(node: DbtNode, path: str, why: str) -> dict[str, str | bytes]:
     """A model that waits for a hand, with dbt's text beside it."""
-    original = f"{path}.dbt"
+    original = {} if node.is_empty else {f"{path}.dbt": node.raw_code}
     plain = re.sub(r"\{+%?|%?\}+", "", why)  # the load would take it for Jinja
-    header = {
-        "enabled": False,
-        "description": f"Not imported from dbt: {plain}. Its text is in {Path(original).name}.",
-    }
-    return {path: model_file(path, header, stub(path)), original: node.raw_code}
+    description = f"Not imported from dbt: {plain}."
+    if original:
+        description += f" Its text is in {Path(path).name}.dbt."
+    header = {"enabled": False, "description": description}
+    return {path: model_file(path, header, stub(path)), **original}

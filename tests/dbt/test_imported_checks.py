@@ -318,6 +318,7 @@ def test_a_source_that_is_a_seed_has_the_checks_of_both(tmp_path: Path) -> None:
 
 def singular(*reads: str) -> dict[str, Any]:
     made = dbt_test(reads[0] if reads else "", "mine", name="singular")
+    made |= {"raw_code": "select 1 as n"}
     return {**made, "test_metadata": None, "depends_on": {"nodes": list(reads), "macros": []}}
 
 

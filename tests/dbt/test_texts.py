@@ -20,6 +20,7 @@ from dagster_models.dbt.writing import write_files
 from dagster_models.sql.literals import layout
 from dagster_models.sql.parse import parse_sql
 from dagster_models.sql.regions import full_text
+from dbt_cases import manifest_of, step
 from tests.dbt.conftest import SHOP
 
 MANIFEST = read_manifest(SHOP, SHOP / "manifest.json")
@@ -213,3 +214,32 @@ def test_an_ephemeral_model_knows_the_schema_that_it_would_be_in(shop: Path) -> 
     text = "select * from {{ this.schema }}.raw_orders"
     it = imported_with(shop, "shadowed", config=config, raw_code=text, relation_name=None)
     assert text_of(it, "shadowed") == "select * from raw_orders\n"
+
+
+@pytest.mark.parametrize("text", ["", " \n\t\n"])
+def test_an_empty_file_is_passed_over_as_dbt_does(shop: Path, text: str) -> None:
+    """Measured with dbt 1.11: no command selects it, and what reads it finds no relation. A file
+    with nothing but a comment is run, and fails."""
+    why = "its file is empty, so dbt does not run it, either"
+    found = imported_with(shop, "stg_orders", raw_code=text)
+    model = reported(found, "stg_orders")
+    assert (model.way, model.disabled, model.why) == (Way.NONE, True, why)
+    assert f"{model.path}.dbt" not in found.files
+    header = str(found.files[model.path])
+    assert f"Not imported from dbt: {why}." in header
+    assert "Its text" not in header
+    comment = reported(imported_with(shop, "stg_orders", raw_code="-- later"), "stg_orders")
+    assert comment.why != why
+
+
+def test_an_empty_test_and_an_empty_template_are_passed_over(tmp_path: Path) -> None:
+    alone = {**step("alone"), "unique_id": "test.shop.alone", "resource_type": "test"}
+    models = (
+        step("a", raw_code="select 1 as n"),
+        step("b", raw_code="\n"),
+        {**alone, "raw_code": ""},
+    )
+    found = import_project(manifest_of(tmp_path, *models), ImportOptions(keep_jinja="*"))
+    assert (reported(found, "a").way, reported(found, "b").way) == (Way.TEMPLATE, Way.NONE)
+    why = "the test alone: its file is empty, so dbt does not run it, either"
+    assert ("test.shop.alone", "left out", why) in found.report.remarks

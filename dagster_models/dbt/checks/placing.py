@@ -24,6 +24,7 @@ from dagster_models.dbt.checks.entries import (
 from dagster_models.dbt.checks.files import CheckFile, check_files, name_of_test
 from dagster_models.dbt.project.interfaces import Lookup, NotRendered, Rendering
 from dagster_models.dbt.project.manifest import (
+    EMPTY_FILE,
     STEPS,
     DbtNode,
     DbtSource,
@@ -135,8 +136,8 @@ class _Placing:
         read = {it for it in map(self.names.meant, node.depends_on) if self._is_imported(it)}
         lost = [it for it in node.depends_on if not self._is_imported(self.names.meant(it))]
         if lost or not read:
-            why = f"it reads {lost[0]}, which is not imported" if lost else "it reads no table"
-            self._leave_out(node, why)
+            why = EMPTY_FILE if node.is_empty else "it reads no table"
+            self._leave_out(node, f"it reads {lost[0]}, which is not imported" if lost else why)
             return
         read = self.reads.of_tables(read)
         owner = self._owner(node, read)

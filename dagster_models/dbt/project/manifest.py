@@ -69,6 +69,10 @@ class GenericTest:
     of: str | None  #: unique_id of the model, seed, snapshot or source that has the test
 
 
+#: Why a node that ``is_empty`` is left out.
+EMPTY_FILE = "its file is empty, so dbt does not run it, either"
+
+
 @dataclass(frozen=True, slots=True)
 class DbtNode:
     """A model, seed, snapshot, test, analysis or operation (a hook of on-run-start or -end)."""
@@ -97,6 +101,11 @@ class DbtNode:
     @property
     def materialized(self) -> str:
         return str(self.config.get("materialized") or "")
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no text at all: no command of dbt selects it."""
+        return not self.raw_code.strip()
 
     @property
     def has_relation(self) -> bool:

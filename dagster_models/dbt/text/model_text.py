@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from dagster_models.dbt.project.manifest import DbtNode
+from dagster_models.dbt.project.manifest import EMPTY_FILE, DbtNode
 from dagster_models.dbt.text.compiled import compiled_text
 from dagster_models.dbt.text.context import Seen
 from dagster_models.dbt.text.errors import NotImportable
@@ -44,6 +44,8 @@ class ModelText:
 
 def model_text(node: DbtNode, renderer: Renderer) -> ModelText:
     """The text of a model or snapshot, by the first way that there is."""
+    if node.is_empty:
+        return ModelText("", Way.NONE, EMPTY_FILE)
     if node.language == "python":
         return _python(node, renderer)
     reasons: list[str] = []
