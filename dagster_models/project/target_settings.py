@@ -173,7 +173,7 @@ def _refuse_password(key: str, node: YamlNode, type_: TargetType, report: Report
     password = (found["url"] or found["pair"]) if found else ""
     if key in ("password", "token"):
         password = str(node.value)
-    if VARIABLE.sub(lambda match: match[2] or "", password):  # a default is plain text, too
+    if VARIABLE.sub(lambda match: match["default"] or "", password):  # a default is plain text, too
         fix = "Write ${NAME}, and set the environment variable NAME where Dagster runs."
         if key not in type_.secrets:
             fix = f"Its value is shown in many places: write it as `{min(type_.secrets)}`."

@@ -1,7 +1,7 @@
 """``${NAME}`` in settings, which stands for the value of an environment variable.
 
-``${NAME:-default}`` has a default, which counts where the variable is not set or is empty, as it
-does in a shell.
+As in a shell, the default of ``${NAME:-default}`` counts where the variable is not set or is empty,
+and that of ``${NAME-default}`` only where it is not set.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from typing import Any
 
 from dagster_models.errors import ErrorKind, WarehouseError
 
-#: A variable, with its name and its default, None if it has none. A default holds no braces.
-VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}]*))?\}")
+#: A variable, with its ``name`` and its ``default``, None if it has none, behind the ``mark``. A
+#: default holds no braces.
+VARIABLE = re.compile(
+    r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:(?P<mark>:?-)(?P<default>[^{}]*))?\}"
+)
 
 
 def filled(text: str, environ: Mapping[str, str]) -> str:
@@ -23,9 +26,11 @@ def filled(text: str, environ: Mapping[str, str]) -> str:
 
 
 def _value(match: re.Match[str], environ: Mapping[str, str]) -> str:
-    if match[2] is None:
-        return environ.get(match[1], match[0])
-    return environ.get(match[1]) or match[2]
+    name, default = match["name"], match["default"]
+    if default is None:
+        return environ.get(name, match[0])
+    value = environ.get(name, default)
+    return default if match["mark"] == ":-" and not value else value
 
 
 def names_in(value: Any) -> list[str]:
@@ -35,7 +40,7 @@ def names_in(value: Any) -> list[str]:
         return [name for item in value.values() for name in names_in(item)]
     if not isinstance(value, str):
         return []
-    return [match[1] for match in VARIABLE.finditer(value) if match[2] is None]
+    return [match["name"] for match in VARIABLE.finditer(value) if match["default"] is None]
 
 
 def filled_settings(settings: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:

@@ -315,20 +315,20 @@ def test_relative_paths_lead_to_the_files_that_dbt_has(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("{{ env_var('DB', './x.duckdb') }}", "${DB:-../../shop/x.duckdb}"),
-        ('{{ env_var("DIR", default="data") }}/x.duckdb', "${DIR:-../../shop/data}/x.duckdb"),
-        ("data/{{ env_var('N', 7) }}.duckdb", "../../shop/data/${N:-7}.duckdb"),
-        ("{{ env_var('DB', '/data/x.duckdb') }}", "${DB:-/data/x.duckdb}"),
+        ("{{ env_var('DB', './x.duckdb') }}", "${DB-../../shop/x.duckdb}"),
+        ('{{ env_var("DIR", default="data") }}/x.duckdb', "${DIR-../../shop/data}/x.duckdb"),
+        ("data/{{ env_var('N', 7) }}.duckdb", "../../shop/data/${N-7}.duckdb"),
+        ("{{ env_var('DB', '/data/x.duckdb') }}", "${DB-/data/x.duckdb}"),
         ("{{ env_var('DB', '') }}", "${DB}"),
         ("{{ env_var('DB', target.name) }}", "${DB}"),
         ("{{ env_var('DB', 'a' ~ '.db') }}", "${DB}"),
-        ("{{ env_var('DIR', 'data') ~ '/x.duckdb' }}", "${DIR:-../../shop/data}/x.duckdb"),
-        ("x/{{ env_var('A') ~ '_' ~ env_var('B', 2) }}.db", "../../shop/x/${A}_${B:-2}.db"),
+        ("{{ env_var('DIR', 'data') ~ '/x.duckdb' }}", "${DIR-../../shop/data}/x.duckdb"),
+        ("x/{{ env_var('A') ~ '_' ~ env_var('B', 2) }}.db", "../../shop/x/${A}_${B-2}.db"),
         ("{{ env_var('A') }}/{{ target.name }}.db", "${A}/{{ target.name }}.db"),
         ("{{ env_var('DB', 'a') if var('x') else 'b' }}", "${DB}"),
         ("{{ env_var('DB', 'a') | upper }}", "${DB}"),
-        ("{{ env_var('DB', 'a\\\\b') }}", "${DB:-../../shop/a\\b}"),
-        ("{{ env_var('DB', 'a)b') | as_text }}", "${DB:-../../shop/a)b}"),
+        ("{{ env_var('DB', 'a\\\\b') }}", "${DB-../../shop/a\\b}"),
+        ("{{ env_var('DB', 'a)b') | as_text }}", "${DB-../../shop/a)b}"),
         ("{{ env_var('DB', ':memory:') }}", "target/shop.duckdb"),
     ],
 )
@@ -342,6 +342,31 @@ def test_a_default_of_env_var_is_that_of_the_setting(
     assert target["path"] == expected
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "{{ env_var('DB') ~ target.name }}",
+        "{{ env_var('DB', 'a') if var('x') else 'b' }}",
+        "x/{{ env_var('DB') | upper }}.db",
+        "{{ env_var('DB', 'a' ~ var('x')) ~ '.db' ~ var('y') }}",
+    ],
+)
+def test_a_text_that_is_lost_beside_a_variable_is_reported(tmp_path: Path, path: str) -> None:
+    """A variable that is set would else be taken for all of it. A secret may stand there."""
+    attached = [{"path": path, "alias": "erp"}]
+    profile(tmp_path, type="duckdb", path=path, attach=attached)
+    targets, remarks = target_of(manifest_of(tmp_path), None)
+    assert "${DB}" in targets["dev"]["path"]
+    assert "attach" not in targets["dev"]
+    assert [it.what for it in remarks][:2] == [
+        "`attach` of the profile's target dev has no counterpart",
+        "`path` of the profile's target dev is computed: only the variable is written",
+    ]
+    profile(tmp_path, type="duckdb", path="{{ env_var('DB', 'a') ~ '.db' }}")
+    _, remarks = target_of(manifest_of(tmp_path), None)
+    assert not any("is computed" in it.what for it in remarks)
+
+
 def test_the_default_of_a_password_is_not_read(tmp_path: Path) -> None:
     given = profile(tmp_path, **{**POSTGRES, "password": "{{ env_var('PW', 's3cret') }}"})
     assert given["dev"]["password"] == "${PW}"
@@ -349,7 +374,7 @@ def test_the_default_of_a_password_is_not_read(tmp_path: Path) -> None:
 
 def test_a_file_whose_name_a_variable_may_change_has_no_name_of_its_own(tmp_path: Path) -> None:
     erp = "{{ env_var('ERP', './erp.db') }}"
-    for file, expected in (({"path": erp, "alias": "erp"}, "${ERP:-erp.db}"), ({"path": erp}, "")):
+    for file, expected in (({"path": erp, "alias": "erp"}, "${ERP-erp.db}"), ({"path": erp}, "")):
         found = profile(tmp_path, type="duckdb", path="x.duckdb", attach=[file])["dev"]
         assert found.get("attach", {}).get("erp", {}).get("duckdb", "") == expected
 

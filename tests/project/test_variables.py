@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from dagster_models.errors import ProjectError
 from dagster_models.execution.run_variables import VARS_TAG, given_variables, in_projects
 from dagster_models.project.targets import usable_target
 from dagster_models.project.variables import GivenText, type_of, typed
+from dagster_models.util.environment import filled
 from project_cases import load, write_project
 
 
@@ -192,8 +194,31 @@ def test_a_default_counts_where_the_variable_is_not_set(
     assert (target.settings["path"], target.threads) == (str(tmp_path / path), threads)
 
 
-def test_the_default_of_a_password_is_plain_text(tmp_path: Path) -> None:
-    settings = "name: p\ntargets: {dev: {type: postgres, host: h, password: '${PW:-s3cret}'}}\n"
+@pytest.mark.parametrize(
+    ("text", "unset", "empty", "given"),
+    [
+        ("${X:-d}", "d", "d", "x"),
+        ("${X-d}", "d", "", "x"),
+        ("${X:-}", "", "", "x"),
+        ("${X-}", "", "", "x"),
+        ("${X--}", "-", "", "x"),
+        ("${X-:-}", ":-", "", "x"),
+        ("a${X-b}c${X}", "abc${X}", "ac", "axcx"),
+        ("${X:d}", "${X:d}", "${X:d}", "${X:d}"),
+    ],
+)
+def test_a_default_has_the_forms_of_a_shell(text: str, unset: str, empty: str, given: str) -> None:
+    assert [filled(text, it) for it in ({}, {"X": ""}, {"X": "x"})] == [unset, empty, given]
+    shell = text.replace("${X:d}", "'${X:d}'").replace("c${X}", "c${X-'${X}'}")
+    for environ, expected in (({}, unset), ({"X": ""}, empty), ({"X": "x"}, given)):
+        said = subprocess.run(["sh", "-c", f"printf %s {shell}"], env=environ, capture_output=True)
+        assert said.stdout.decode() == expected
+
+
+@pytest.mark.parametrize("mark", [":-", "-"])
+def test_the_default_of_a_password_is_plain_text(tmp_path: Path, mark: str) -> None:
+    password = f"${{PW{mark}s3cret}}"
+    settings = f"name: p\ntargets: {{dev: {{type: postgres, host: h, password: '{password}'}}}}\n"
     files = {"dagster_models.yaml": settings, "models/a.sql": "select 1 as n"}
     with pytest.raises(ProjectError, match="`password` contains a password as plain text"):
         load(write_project(tmp_path, files), environ={})

@@ -12,22 +12,33 @@ ENV_VAR = re.compile(r"\{\{\s*env_var\(\s*['\"](\w+)['\"]\s*(?:,[^)]*)?\)[^}]*\}
 
 #: Filters that leave a text as it is written.
 _CONVERSIONS = ("int", "float", "string", "as_bool", "as_native", "as_number", "as_text")
-#: What a default may not have, as `${NAME:-default}` ends with it.
+#: What a default may not have, as `${NAME-default}` ends with it.
 _MARKS = re.compile(r"[{}$]")
 
 
 def from_environment(value: Any) -> Any:
-    """dbt's `{{ env_var('X', 'default') }}` as `${X:-default}`, and what `~` joins to it behind it.
-    Of any other expression the variable alone is left, without its default, so that somebody has to
-    say what it is."""
+    """dbt's `{{ env_var('X', 'default') }}` as `${X-default}`, and what `~` joins to it behind it:
+    the default counts where the variable is not set, and not where it is empty. Of any other
+    expression (``is_computed``) the variable alone is left, without its default, so that somebody
+    has to say what it is."""
     if not isinstance(value, str) or not ENV_VAR.search(value):
         return value
+    written = _whole(value)
+    return ENV_VAR.sub(r"${\1}", value) if written is None else written
+
+
+def is_computed(value: Any) -> bool:
+    """Whether ``from_environment`` loses a part of the text."""
+    return isinstance(value, str) and bool(ENV_VAR.search(value)) and _whole(value) is None
+
+
+def _whole(value: str) -> str | None:
+    """All that a text says; None for what settings cannot say."""
     try:
-        parsed = Environment().parse(value)
+        parts = [_written(it) for it in Environment().parse(value).body]
     except TemplateSyntaxError:
-        return ENV_VAR.sub(r"${\1}", value)
-    parts = [_written(it) for it in parsed.body]
-    return ENV_VAR.sub(r"${\1}", value) if None in parts else "".join(filter(None, parts))
+        return None
+    return None if None in parts else "".join(filter(None, parts))
 
 
 def _written(node: nodes.Node) -> str | None:
@@ -52,7 +63,7 @@ def _variable(call: nodes.Call) -> str | None:
         return None
     default = [*more, *(it.value for it in call.kwargs if it.key == "default"), None][0]
     text = _text(default) if isinstance(default, nodes.Const) else None
-    return f"${{{name.value}:-{text}}}" if text else f"${{{name.value}}}"
+    return f"${{{name.value}-{text}}}" if text else f"${{{name.value}}}"
 
 
 def _text(const: nodes.Const) -> str | None:

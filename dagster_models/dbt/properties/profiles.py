@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dagster_models.dbt.project.entry import BadDbtFile, read_yaml_file
-from dagster_models.dbt.project.env_vars import ENV_VAR, from_environment
+from dagster_models.dbt.project.env_vars import ENV_VAR, from_environment, is_computed
 from dagster_models.dbt.project.manifest import Manifest
 from dagster_models.dbt.project.remarks import DBTS_OWN, Remark, Weight
 from dagster_models.util.environment import VARIABLE, filled
@@ -57,6 +57,9 @@ def target_of(
     remarks += [
         Remark("", f"`{key}` of the profile's target {name} has no counterpart") for key in lost
     ]
+    for key in (key for key in output if key not in lost and is_computed(output[key])):
+        what = f"`{key}` of the profile's target {name} is computed: only the variable is written"
+        remarks.append(Remark("", what, Weight.DIFFERS))
     if ours["type"] != type_:
         what = f"{type_} is no target yet: {name} is a DuckDB file"
         remarks.append(Remark("", what, Weight.DIFFERS))
@@ -115,9 +118,9 @@ def _is_file(path: str) -> bool:
 def _from(start: str, path: str) -> str:
     """A path of dbt's as it begins at our folder. Of one that begins with a variable the default
     begins there; it is left if the variable has none."""
-    if (variable := VARIABLE.match(path)) and variable[2]:
-        default = _from(start, variable[2])
-        return f"${{{variable[1]}:-{default}}}{path[variable.end() :]}"
+    if (variable := VARIABLE.match(path)) and variable["default"]:
+        default = _from(start, variable["default"])
+        return f"${{{variable['name']}{variable['mark']}{default}}}{path[variable.end() :]}"
     if os.path.isabs(path) or path.startswith(("~", "$", "{")):
         return path
     return os.path.normpath(os.path.join(start, path))
@@ -132,7 +135,7 @@ def _attached(given: Sequence[Any], start: str) -> dict[str, Any]:
         if not of_file or not it.keys() <= {"path", "alias", "type", "read_only"}:
             return {}
         path = str(from_environment(it.get("path") or ""))
-        if not _is_file(path) or "{{" in path:
+        if not _is_file(path) or "{{" in path or is_computed(it["path"]):
             return {}
         name = str(it.get("alias") or _name_of(path))
         if not NAME.match(name):  # `attach` here has names that need no quotes

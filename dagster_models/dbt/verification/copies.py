@@ -47,7 +47,7 @@ class DbtProfile:
 
     @property
     def path(self) -> str:
-        """The path of a DuckDB file, with `env_var('X', 'default')` as `${X:-default}`."""
+        """The path of a DuckDB file, with `env_var('X', 'default')` as `${X-default}`."""
         return str(from_environment(self.output.get("path") or ""))
 
     @property
