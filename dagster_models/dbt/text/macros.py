@@ -11,6 +11,7 @@ from jinja2.runtime import Context, Macro
 
 from dagster_models.dbt.project.manifest import DbtMacro, Manifest
 from dagster_models.dbt.text.errors import NotImportable
+from dagster_models.dbt.text.repeated import Recording, RepeatedCall
 from dagster_models.dbt.text.template import MACRO, compiled, has_macros_alone, parsed
 
 #: An adapter -> those whose macros it takes where it has none of its own.
@@ -47,6 +48,8 @@ class Macros:
         self._templates: dict[str, Template] = {}
         self._kept: dict[str, tuple[TemplateModule, Context]] = {}  #: see _module()
         self.context: Mapping[str, Any] = {}
+        self.shared: Mapping[str, Any] = {}  #: what is the same for all texts of its package
+        self._recording: Recording | None = None
         self.called: set[str] = set()  #: the unique_ids of those that were called
         self._turn = 0  #: the number of the context
         for macro in manifest.macros.values():
@@ -60,9 +63,13 @@ class Macros:
         self.spaces["dbt"] = Namespace(internals)
         self._visible: dict[str, dict[str, Any]] = {}
 
-    def begin(self, context: Mapping[str, Any]) -> None:
+    def begin(self, context: Mapping[str, Any], shared: Mapping[str, Any]) -> None:
         """Render from now on with this context."""
-        self.context, self._modules, self._turn = context, {}, self._turn + 1
+        self.shared, self._modules = shared, {}
+        self._find_names_in(context)
+
+    def _find_names_in(self, context: Mapping[str, Any]) -> None:
+        self.context, self._turn = context, self._turn + 1
 
     def visible(self, package: str) -> dict[str, Any]:
         """What a node of *package* sees: the macros, and the packages by their names."""
@@ -97,17 +104,24 @@ class Macros:
         return self.internals if name == "dbt" else self.packages.get(name, {})
 
     def _callable(self, macro: DbtMacro) -> Callable[..., Any]:
-        unique_id, text, name = macro.unique_id, macro.text, MACRO + macro.name
+        unique_id, name = macro.unique_id, MACRO + macro.name
 
         turn, made, direct, count = -1, cast(Any, None), cast(Any, None), -1
+        repeats, before = True, cast(RepeatedCall | None, None)
 
         def call(*arguments: Any, **named: Any) -> Any:
-            nonlocal turn, made, direct, count
+            nonlocal turn, made, direct, count, repeats, before
+            if repeats and not arguments and not named and self._recording is None:
+                if before is not None and before.holds(self.context):
+                    self.called |= before.called
+                    return before.result()
+                repeats = False  # unless this call can be
+                value, before = self._recorded(call)
+                repeats = before is not None
+                return value
             self.called.add(unique_id)
             if turn != self._turn:
-                module = self._modules.get(text)  # a text may be a file of several macros
-                if module is None:
-                    module = self._modules[text] = self._module(macro)
+                module = self._module(macro)
                 turn, made = self._turn, getattr(module, name)
                 direct, count = _function_of(made)
             try:
@@ -119,22 +133,43 @@ class Macros:
 
         return call
 
+    def _recorded(self, call: Callable[[], Any]) -> tuple[Any, RepeatedCall | None]:
+        """What the call of a macro returns, and what is known of it for the next one."""
+        context, before = self.context, self.called
+        recording = self._recording = Recording(context, self.shared)
+        self.called = set()
+        self._find_names_in(recording)
+        try:
+            value = call()
+            return value, recording.of(value, frozenset(self.called))
+        finally:
+            before |= self.called
+            self._recording, self.called = None, before
+            self._find_names_in(context)
+
     def _module(self, macro: DbtMacro) -> Any:
-        """The module of a macro's text. One that has macros alone is the same in each context, and
-        is given the new one: they look for names when they are called."""
+        """The module of a macro's text, which may be a file of several. One that has macros alone
+        is the same in each context, and is given the new one: they look for names when they are
+        called. Another one is made for each text, and may have a state."""
+        if macro.text not in self._templates:
+            self._compile(macro)
         if macro.text in self._kept:
             module, context = self._kept[macro.text]
             context.parent = cast(dict[str, Any], self.context)
             return module
-        template = self._templates.get(macro.text)
-        if template is None:
-            tree = parsed(macro.text, macro.path)
-            template = self._templates[macro.text] = compiled(tree, macro.path)
-            if has_macros_alone(tree):
-                context = template.new_context(cast(dict[str, Any], self.context), shared=True)
-                self._kept[macro.text] = TemplateModule(template, context), context
-                return self._kept[macro.text][0]
-        return template.make_module(self.context, shared=True)  # type: ignore[arg-type]
+        if self._recording is not None:
+            self._recording.is_whole = False
+        if macro.text not in self._modules:
+            template = self._templates[macro.text]
+            self._modules[macro.text] = template.make_module(cast(Any, self.context), shared=True)
+        return self._modules[macro.text]
+
+    def _compile(self, macro: DbtMacro) -> None:
+        tree = parsed(macro.text, macro.path)
+        template = self._templates[macro.text] = compiled(tree, macro.path)
+        if has_macros_alone(tree):
+            context = template.new_context(cast(dict[str, Any], self.context), shared=True)
+            self._kept[macro.text] = TemplateModule(template, context), context
 
 
 def _function_of(macro: Any) -> tuple[Any, int]:

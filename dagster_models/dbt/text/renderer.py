@@ -177,21 +177,22 @@ class Renderer:
         }
         own["builtins"] = Namespace({k: own[k] for k in ("ref", "source", "config")})
         visible = self.macros.visible(node.package)
-        context = self._shared(node.package).copy()
+        shared = self._shared(node.package)
+        context = shared.copy()
         context.update((name, it) for name, it in own.items() if name not in visible)
         context["context"] = context
         self._add_moments(context, seen)
         if "is_incremental" not in self.overridden:
             context["is_incremental"] = self._is_incremental(node, incremental)
             context["dbt"] = self._dbt
-        self._begin(context)
+        self._begin(context, shared)
         return context
 
-    def _begin(self, context: Mapping[str, Any]) -> None:
-        """Render from now on in this context."""
+    def _begin(self, context: Mapping[str, Any], shared: Mapping[str, Any]) -> None:
+        """Render from now on in this context, which has what is *shared* by its package."""
         if context.get("dbt") is self._dbt:  # which all contexts share
             self._dbt["is_incremental"] = context["is_incremental"]
-        self.macros.begin(context)
+        self.macros.begin(context, shared)
 
     def _shared(self, package: str) -> dict[str, Any]:
         """What all texts of a package find by name: a thousand macros, so it is made once."""
@@ -248,7 +249,8 @@ class Renderer:
         for whatever else it raises. It is called anew once columns that it asks for are known:
         another text has to be rendered for these."""
         while True:
-            last, context, asked = self._last, self.macros.context, self._asked
+            last, asked = self._last, self._asked
+            context, shared = self.macros.context, self.macros.shared
             try:
                 return self._guarded(work)
             except AsksColumns as columns:
@@ -258,7 +260,7 @@ class Renderer:
                 for own in (context["builtins"]["config"], context["var"]):
                     if isinstance(own, (ConfigObject, VarFunction)):  # and no macro of the project
                         own.forget()
-                self._begin(context)
+                self._begin(context, shared)
 
     def _guarded(self, work: Callable[[], T]) -> T | str:
         try:
