@@ -147,7 +147,7 @@ class Lives:
 
     def close(self) -> None:
         self._end()
-        self._process.communicate(timeout=10)
+        self._process.communicate()
         self._folder.cleanup()
 
     def begin(self, system: System, questions: Sequence[str] = (), *, fresh: bool = False) -> Life:

@@ -175,12 +175,12 @@ class PostgresServer:
         self.process.wait()
 
     def stop(self) -> None:
-        """Let the guard stop it and remove its folder."""
+        """Let the guard stop it and remove its folder, however long a busy disk takes for it."""
         assert self.guard.stdin is not None
         self.guard.stdin.close()
         if self.process is not None:  # first: the guard waits for its end, and a zombie has none
-            self.process.wait(timeout=30)
-        self.guard.wait(timeout=30)
+            self.process.wait()
+        self.guard.wait()
 
 
 def start_server() -> PostgresServer:
