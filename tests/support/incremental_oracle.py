@@ -130,3 +130,23 @@ def check_conditions_of_a_merge(
     assert error is not None
     assert "nope" in error.message
     assert rows_of(session) == table
+
+
+def check_keys_that_a_condition_meets(
+    session: WarehouseSession, build: Callable[..., Outcome], text_type: str
+) -> None:
+    """A key that the table has twice is reported, also if the condition keeps the merge from
+    writing one of the two rows, or both."""
+    how = Incremental("merge", ("k",), merge_update_condition="n.v > t.v")
+    for value in (1, 5):
+        given = [(1, "a", value), (2, "b", value)]
+        assert build(query_of(text_type, *given), how).error is None
+    session.execute("insert into s.t select k, l, v + 4 from s.t where k = 2")
+    table = rows_of(session)
+    for value in (4, 7, 10):
+        error = build(query_of(text_type, (2, "c", value)), how).error
+        assert error is not None, value
+        assert error.name == "KeysOfTable"
+        assert rows_of(session) == table
+    assert build(query_of(text_type, (1, "c", 4)), how).error is None
+    assert rows_of(session) == table

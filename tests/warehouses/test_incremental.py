@@ -33,6 +33,7 @@ from dagster_models.warehouses.postgres import columns as postgres_columns
 from incremental_oracle import (
     Row,
     check_conditions_of_a_merge,
+    check_keys_that_a_condition_meets,
     check_outcome,
     query_of,
     random_builds,
@@ -299,6 +300,12 @@ def test_a_row_that_does_not_meet_the_predicates_is_left(
 
 def test_the_conditions_of_a_merge(session: WarehouseSession, build: Build) -> None:
     check_conditions_of_a_merge(session, build, "varchar")
+
+
+def test_a_doubled_key_whose_new_row_is_left_out_is_reported(
+    session: WarehouseSession, build: Build
+) -> None:
+    check_keys_that_a_condition_meets(session, build, "varchar")
 
 
 def test_the_condition_of_a_merge_sees_what_it_does_not_write(

@@ -26,6 +26,7 @@ from dagster_models.warehouses.mariadb.session import MariaDB, MariaSession, con
 from incremental_oracle import (
     Row,
     check_conditions_of_a_merge,
+    check_keys_that_a_condition_meets,
     check_outcome,
     query_of,
     random_builds,
@@ -209,6 +210,12 @@ def test_a_merge_of_some_columns_or_rows_is_refused(
 
 def test_the_conditions_of_a_merge(session: MariaSession, build: Build) -> None:
     check_conditions_of_a_merge(session, build, "char(9)")
+
+
+def test_a_doubled_key_whose_new_row_is_left_out_is_reported(
+    session: MariaSession, build: Build
+) -> None:
+    check_keys_that_a_condition_meets(session, build, "char(9)")
 
 
 def test_a_table_of_keys_only(session: MariaSession, build: Build) -> None:

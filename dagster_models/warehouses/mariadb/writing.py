@@ -89,14 +89,19 @@ def insert(target: Relation, new: Relation, columns: Sequence[tuple[str, str]]) 
 
 
 def leave_out(it: RowWrite, how: Incremental) -> RowWrite:
-    """Take what a merge does not write out of the new rows; return what is left of *it*."""
+    """Take what a merge does not write out of the new rows; return what is left of *it*.
+
+    Raises WarehouseError if the table holds one of these keys twice: see merge_conditions.
+    """
     if not conditions_of(how):
         return it
     new, keys = quoted(it.new), [quote(name) for _, name in it.keys]
+    joined = f"{new} AS n LEFT JOIN {quoted(it.target)} AS t ON {it.same_key()}"
+    if it.session.rows(f"SELECT count(*) FROM {joined}")[0][0] != it.count:
+        refuse_keys_of_table(it.session, it.relation, [name for name, _ in it.keys])
     # DISTINCT makes a table of it: without that, MariaDB refuses to delete from what it reads.
     rows = (
-        f"SELECT DISTINCT {', '.join(f'n.{key}' for key in keys)} FROM {new} AS n"
-        f" LEFT JOIN {quoted(it.target)} AS t ON {it.same_key()}"
+        f"SELECT DISTINCT {', '.join(f'n.{key}' for key in keys)} FROM {joined}"
         f" WHERE {is_left_out(how, quote(it.keys[0][0]))}"
     )
     same = " AND ".join(f"{new}.{key} = left_out.{key}" for key in keys)
