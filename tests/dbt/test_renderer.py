@@ -95,6 +95,29 @@ def test_a_text_changes_a_variable_for_itself_alone(tmp_path: Path) -> None:
     assert seen.variables == {"kinds": ["new"]}
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "model.config.update({'materialized': 'mine'})",
+        "model['config'].update({'materialized': 'mine'})",
+        "model.get('config').update({'materialized': 'mine'})",
+        "model.update({'config': {'materialized': 'mine'}})",
+        "(model.values() | select('mapping') | list)[-1].update({'materialized': 'mine'})",
+        "(model.items() | list)[-1][1].update({'materialized': 'mine'})",
+        "node.config.update({'materialized': 'mine'})",
+    ],
+)
+def test_a_text_changes_what_its_model_says_for_itself_alone(tmp_path: Path, change: str) -> None:
+    last = "{% set _ = model.update({'config': model.pop('config')}) %}"
+    text = f"{last}{{% do {change} %}}{{{{ model.config.materialized }}}}"
+    again, renderer = rendered(tmp_path, text)
+    node = renderer.manifest.nodes["model.shop.orders"]
+    assert again == renderer.render(text, node, True, Seen()) == "mine"
+    asked = "{{ model.config.materialized }} {{ model.get('config')['materialized'] }}"
+    assert renderer.render(asked, node, False, Seen()) == "table table"
+    assert node.given["config"]["materialized"] == "table"
+
+
 def test_a_relation_is_dbts_own_where_it_is_no_table(tmp_path: Path) -> None:
     text, renderer = rendered(tmp_path, "select '{{ this }}' from {{ this }}")
     named = renderer.placeholders.named(text).text

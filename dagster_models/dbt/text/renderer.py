@@ -32,6 +32,7 @@ from dagster_models.dbt.text.errors import AsksColumns, NeedsWarehouse, NotImpor
 from dagster_models.dbt.text.graph import GraphPart
 from dagster_models.dbt.text.interpreted import interpreted
 from dagster_models.dbt.text.macros import Macros, Namespace, Return
+from dagster_models.dbt.text.model_values import ModelValues
 from dagster_models.dbt.text.placeholders import Placeholders
 from dagster_models.dbt.text.relations import (
     COLUMNS,
@@ -145,7 +146,7 @@ class Renderer:
         return made
 
     def _context(self, node: DbtNode, incremental: bool, seen: Seen) -> dict[str, Any]:
-        results = Results()
+        results, model = Results(), ModelValues(node.given)
         own: dict[str, Any] = {
             "modules": with_noted_clock(self.static["modules"], seen),
             "adapter": Adapter(
@@ -162,8 +163,8 @@ class Renderer:
             "ref": self._ref(node),
             "source": self._source(node),
             "this": self._this(node.unique_id),
-            "model": node.given,
-            "node": node.given,
+            "model": model,
+            "node": model,
             "graph": self._graph,
             "schema": node.relation.schema,
             "database": node.relation.database,
@@ -257,8 +258,9 @@ class Renderer:
                 self._looked_up.add(columns.of)
                 self._known.of(self.manifest.nodes[columns.of])
                 self._last, self._asked = last, asked
-                for own in (context["builtins"]["config"], context["var"]):
-                    if isinstance(own, (ConfigObject, VarFunction)):  # and no macro of the project
+                for own in (context["builtins"]["config"], context["var"], context["model"]):
+                    # and no macro of the project
+                    if isinstance(own, (ConfigObject, VarFunction, ModelValues)):
                         own.forget()
                 self._begin(context, shared)
 
