@@ -86,6 +86,21 @@ def rows_query(rows: GivenRows, types: Mapping[str, str], dialect: str) -> str:
 
 
 def cast_of(cell: Cell | None, type_: str, dialect: str) -> str:
-    """The value as SQL. Raises BadValue if it is not of the type."""
+    """The value as SQL. Raises BadValue if it is not of the type.
+
+    A list or a mapping is cast as the literal that it has in SQL, as dbt does: as a text it has
+    another form, and a text that is one cannot be cast to each nested type.
+    """
+    if cell is not None and isinstance(cell.value, (list, dict)) and cell.value:
+        return f"CAST({_nested(cell, dialect)} AS {type_})"
     text = None if cell is None else text_of(cell, type_)
     return f"CAST({literal(text, dialect)} AS {type_})"
+
+
+def _nested(cell: Cell, dialect: str) -> str:
+    from dagster_models.sql.written import nested_literal
+
+    try:
+        return nested_literal(cell.value, dialect)
+    except TypeError as error:
+        raise BadValue(str(error), cell.place, "Write the rows as a query.") from None

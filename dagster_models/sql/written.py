@@ -19,6 +19,12 @@ def literal(value: Any, dialect: str) -> str:
     return _literal(value).sql(dialect=dialect)
 
 
+def nested_literal(value: Any, dialect: str) -> str:
+    """A list or a mapping, and what they hold, as a literal of a dialect that has these. Raises
+    TypeError."""
+    return _nested(value).sql(dialect=dialect)
+
+
 def quote(identifier: str, dialect: str) -> str:
     """A quoted identifier."""
     return exp.to_identifier(identifier, quoted=True).sql(dialect=dialect)
@@ -60,6 +66,18 @@ def _literal(value: Any) -> exp.Expr:
     if isinstance(value, (list, tuple)):
         return exp.Array(expressions=[_literal(item) for item in value])
     raise TypeError(f"a {type(value).__name__} has no SQL literal")
+
+
+def _nested(value: Any) -> exp.Expr:
+    if isinstance(value, list):
+        return exp.Array(expressions=[_nested(item) for item in value])
+    if isinstance(value, dict):
+        fields = (
+            exp.PropertyEQ(this=exp.to_identifier(name, quoted=True), expression=_nested(item))
+            for name, item in value.items()
+        )
+        return exp.Struct(expressions=[*fields])
+    return _literal(value)
 
 
 def _number(value: int | float | Decimal) -> exp.Expr:

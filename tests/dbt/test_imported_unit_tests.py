@@ -8,7 +8,13 @@ from typing import Any
 import duckdb
 import pytest
 
+from dagster_models.compilation.unit_test_rows import cast_of, rows_query
+from dagster_models.core.model import Location
+from dagster_models.core.unit_tests import Cell, GivenRows
 from dagster_models.dbt.properties.unit_tests import UnitTests, unit_tests_of
+from dagster_models.dbt.yaml_text import yaml_text
+from dagster_models.project.unit_tests.rows import RowsReader
+from dagster_models.project.yaml.nodes import read_yaml
 from dbt_cases import PlainNames, manifest_of, step
 
 A, B, EPH = "model.shop.a", "model.shop.b", "model.shop.e"
@@ -84,39 +90,51 @@ DELTA = {"rows": [{"id": 2, "n": 9}, {"id": 3, "n": 3}], "format": "dict"}
 @pytest.mark.parametrize(
     ("value", "type_"),
     [
-        (["a", "it's", "x\\y", "[1, 2]", "", "NULL", None, " p ", '"q"'], "VARCHAR[]"),
-        ([[1, None], []], "INTEGER[][]"),
+        (["a", "[1, 2]", "", "NULL", " p ", '"q"', "ü"], "VARCHAR[]"),
+        ([[1, 2], []], "INTEGER[][]"),
         (
             {"Al b": 'E"d', "n": [{"z": True, "f": 1.5}]},
             'STRUCT("Al b" VARCHAR, n STRUCT(z BOOLEAN, f DOUBLE)[])',
         ),
-        (["two\nlines"], "VARCHAR[]"),
+        (["a", "b, c", "null"], "VARCHAR"),
+        ({"a": 1, "b": [True]}, "VARCHAR"),
+        ([], "VARCHAR"),
+        ({"a": 1, "b": 2}, "MAP(VARCHAR, INTEGER)"),
+        ({"a": {"b": [1.5]}}, "MAP(VARCHAR, MAP(VARCHAR, DOUBLE[]))"),
+        ({"a": ["x", 'q"'], "c": {"d": True, "e": 1.5}}, "JSON"),
+        ([{"a": 1}, {"b": "x"}], "JSON"),
     ],
 )
-def test_values_within_values_are_texts_that_duckdb_casts(
+def test_values_within_values_are_what_dbts_cast_makes_of_them(
     tmp_path: Path, value: Any, type_: str
 ) -> None:
+    """dbt writes the text of the value in Python into the cast."""
     found = converted(tmp_path, expect={"rows": [{"id": value}], "format": "dict"})
     ((test,),) = found.tests.values()
+    (file,) = found.tests
+    ours = read_yaml(yaml_text([test]), file, pytest.fail)
+    assert ours is not None
+    rows = RowsReader("", "duckdb").read(ours.value[0].value["expect"])
+    assert isinstance(rows, GivenRows)
+    by_dbt = f"cast({value} as {type_})"
     with duckdb.connect() as session:
-        cast = session.execute(f"select cast(? as {type_})", [test["expect"][0]["id"]]).fetchone()
-    assert cast == (value,)
+        expected = session.sql(f"select {by_dbt}, typeof({by_dbt})").fetchone()
+        sql = rows_query(rows, {"id": type_}, "duckdb")
+        assert session.sql(f"select id, typeof(id) from ({sql})").fetchone() == expected
 
 
-def test_values_within_values_are_json_too(tmp_path: Path) -> None:
-    """As dbt's cast of them makes it: a column may be JSON."""
-    value = {
-        "a": ["it's", 'q"', "x\\y"],
-        "b": None,
-        "c": {"d": True, "e": 1.5},
-    }
-    found = converted(tmp_path, expect={"rows": [{"id": value}], "format": "dict"})
-    ((test,),) = found.tests.values()
-    written = test["expect"][0]["id"]
-    with duckdb.connect() as session:
-        cast = session.execute("select cast(? as json)", [written]).fetchone()
-        struct = "{a: ['it''s', 'q\"', 'x\\y'], b: null, c: {d: true, e: 1.5}}"
-        assert session.execute(f"select to_json({struct})").fetchone() == cast
+def test_values_within_values_that_have_no_cast_in_dbt_or_another_one() -> None:
+    """Python writes these in ways that DuckDB reads otherwise, or not at all."""
+    place = Location("u.yaml")
+    for value, type_, expected in (
+        (["a", None], "VARCHAR[]", ["a", None]),
+        (["it's", "x\\y", "two\nlines"], "VARCHAR[]", ["it's", "x\\y", "two\nlines"]),
+        ({"b": None}, "JSON", '{"b":null}'),
+        ({}, "JSON", "{}"),
+    ):
+        sql = cast_of(Cell(value, str(value), place), type_, "duckdb")
+        with duckdb.connect() as session:
+            assert session.sql(f"select {sql}").fetchone() == (expected,)
 
 
 @pytest.mark.parametrize(

@@ -252,6 +252,23 @@ def test_no_value_of_yaml_becomes_another_one(written: str, type_: str, expected
         assert text_of(it, type_) == expected
 
 
+def test_where_a_value_may_be_a_list_or_a_mapping(tmp_path: Path) -> None:
+    tests = (
+        "- {model: a, name: t, expect: [{x: [1]}]}\n- {model: a, name: u, expect: [{x: {k: 1}}]}\n"
+    )
+    for dialect, expected in (("duckdb", []), ("postgres", ["a list", "keys and values"])):
+        files = {
+            "dagster_models.yaml": f"name: p\ndialect: {dialect}\n",
+            "models/a.sql": "select 1 as x",
+            "unit_tests/a.yaml": tests,
+        }
+        problems: list[Problem] = []
+        read_unit_tests(load(write_project(tmp_path / dialect, files)), problems.append)
+        assert [it.what for it in problems] == [
+            f"`expect`: {kind} cannot be a value of a row" for kind in expected
+        ]
+
+
 def test_a_nul_character_of_a_csv_file_has_its_place(tmp_path: Path) -> None:
     """YAML has none. SQL cannot write it."""
     line = "- {model: orders, name: n, given: {raw.lines: {csv: x.csv}}, expect: []}\n"

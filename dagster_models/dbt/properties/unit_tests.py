@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -165,37 +164,13 @@ def _written(rows: str | list[Row], format_: Any, manifest: Manifest) -> Any:
         return {"sql": rows.strip()}
     if format_ != "csv":
         columns = dict.fromkeys(name for row in rows for name in row)
-        value = _duckdb_value if manifest.adapter_type == "duckdb" else _same
-        return [{name: value(row.get(name)) for name in columns} for row in rows]
+        return [{name: row.get(name) for name in columns} for row in rows]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     names = list(rows[0]) if rows else []
     writer.writerow(names)
     writer.writerows([row.get(name) for name in names] for row in rows)
     return {"csv": out.getvalue()} if rows else []
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _duckdb_value(value: Any) -> Any:
-    """A list or mapping as the JSON that DuckDB casts to a list, a struct or JSON, as rows here
-    have no values within values."""
-    return _nested(value) if isinstance(value, (list, dict)) else value
-
-
-def _nested(value: Any) -> str:
-    """Without the spaces that JSON may have: DuckDB writes none. Its lists and structs know no
-    escapes but those of quotes and backslashes."""
-    if isinstance(value, list):
-        return f"[{','.join(map(_nested, value))}]"
-    if isinstance(value, dict):
-        parts = (f"{_nested(str(name))}:{_nested(it)}" for name, it in value.items())
-        return f"{{{','.join(parts)}}}"
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return json.dumps(value)
 
 
 def _table_after(

@@ -14,6 +14,7 @@ from dagster_models.errors import SqlSyntaxError
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue
 from dagster_models.project.yaml.nodes import YamlNode
+from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.jinja import refuse_jinja
 from dagster_models.sql.parse import parse_sql
 from dagster_models.util import csv_table
@@ -35,7 +36,7 @@ class RowsReader:
     def read(self, node: YamlNode) -> Given:
         """A list of rows, or a mapping with `rows`, `csv` or `sql`. Raises BadValue."""
         if isinstance(node.value, list):
-            return _rows(node)
+            return self._rows(node)
         if not isinstance(node.value, dict):
             raise BadValue(f"expected rows, got {fields.describe(node)}", node.place, _FIX)
         written: Mapping[str, YamlNode] = node.value
@@ -87,7 +88,7 @@ class RowsReader:
 
     def _in_form(self, form: str, node: YamlNode) -> Given:
         if form == "rows":
-            return _rows(node)
+            return self._rows(node)
         text = fields.text(node)
         if form == "csv":
             return _inline_csv(text, node) if "\n" in text else self._csv_file(text, node)
@@ -107,6 +108,9 @@ class RowsReader:
             what = f"{path} cannot be read: {error.strerror}"
             raise BadValue(what, node.place, fix) from None
 
+    def _rows(self, node: YamlNode) -> GivenRows:
+        return _rows(node, nested=dialect_of(self.dialect).nested_literals)
+
     def _query(self, text: str, node: YamlNode) -> GivenQuery:
         first = node.place.line + 1 if node.is_block else node.place.line
         try:
@@ -125,7 +129,8 @@ class RowsReader:
         return GivenQuery(node.place, text, first)
 
 
-def _rows(node: YamlNode) -> GivenRows:
+def _rows(node: YamlNode, *, nested: bool) -> GivenRows:
+    """*nested*: a value may be a list or a mapping."""
     items = node.value if isinstance(node.value, list) else None
     if items is None:
         if node.value is None:
@@ -144,16 +149,19 @@ def _rows(node: YamlNode) -> GivenRows:
             columns.setdefault(known, place)
             if known in row:
                 raise BadValue(f"the row has `{name}` twice", place, "Delete one of them.")
-            row[known] = _cell(value)
+            row[known] = _cell(value, nested=nested)
         found.append(row)
     return GivenRows(
         node.place, columns, tuple(tuple(row.get(name) for name in columns) for row in found)
     )
 
 
-def _cell(node: YamlNode) -> Cell:
+def _cell(node: YamlNode, *, nested: bool) -> Cell:
     if isinstance(node.value, (dict, list)):
-        fix = "Write the row as a query: `{sql: select [1, 2] as numbers}`."
+        if nested:
+            value = node.plain()
+            return Cell(value, str(value), node.place)
+        fix = "Write the rows as a query: `{sql: select ...}`."
         raise BadValue(f"{fields.describe(node)} cannot be a value of a row", node.place, fix)
     return Cell(node.value, None if node.value is None else node.written, node.place)
 

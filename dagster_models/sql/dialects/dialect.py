@@ -158,6 +158,8 @@ class Dialect:
     #: The call that returns a NUL character, which no literal has; "" where texts have none, or
     #: where nobody has looked.
     nul_character: str = ""
+    #: A list and a mapping have literals, `[1, 2]` and `{'a': 1}`.
+    nested_literals: bool = False
 
     # --- CTEs ---------------------------------------------------------------------------------
 

@@ -45,6 +45,7 @@ DUCKDB = Dialect(
     # White space outside of strings and quoted names, and letters to sqlglot.
     zero_width=re.compile("[\u200b\u2060\ufeff]"),
     nul_character="chr(0)",
+    nested_literals=True,
     tokens=value("dialects.duckdb_tokens", "DUCKDB_TOKENS"),
     arrays_follow_in=True,
     star_behind_table=True,
