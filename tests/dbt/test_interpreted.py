@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from jinja2 import TemplateError
+from jinja2 import TemplateError, TemplateSyntaxError
 
 from dagster_models.dbt.text.interpreted import interpreted
-from dagster_models.dbt.text.template import environment, rendered, template
+from dagster_models.dbt.text.template import environment, expression, rendered, template
 
 
 class Asked:
@@ -130,3 +130,21 @@ def test_what_an_expression_calls_is_called_once() -> None:
     assert read is not None
     assert read(given) == "134"
     assert given["ask"].times == 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("ref('orders')", " ref( \"my.orders\" , 'v-2') ", "source('a', 'b')", "var('x',\n'y')"),
+        *("ref('orders'", "ref('a', 'b', 'c')", "ref('a',)", "ref()", "ref(orders)", "ref('ä')"),
+        *("ref('a' 'b')", "ref('it\\'s')", "ref('a\\x41')", "ref('a').b", "-ref('a')", "not('a')"),
+        *("var('x', none)", "var('x', default='y')", "ref(\"a')", "a.ref('b')", "ref ('a')"),
+    ],
+)
+def test_a_plain_call_is_the_tree_that_jinja_reads(text: str) -> None:
+    try:
+        (output,) = environment().parse("{{ " + text + " }}").body
+        tree: object = output.nodes[0]  # type: ignore[attr-defined]
+    except TemplateSyntaxError:
+        tree = None
+    assert expression(text) == tree

@@ -249,9 +249,21 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list)
 
 
+#: `ref('orders')`, as nearly all expressions of models are.
+_PLAIN_CALL = re.compile(
+    r"""\s*(ref|source|var)\(\s*(?:'([\w.-]+)'|"([\w.-]+)")\s*"""
+    r"""(?:,\s*(?:'([\w.-]+)'|"([\w.-]+)")\s*)?\)\s*""",
+    re.ASCII,
+)
+
+
 @lru_cache(maxsize=4096)  # texts say `{{ ref('orders') }}` again and again
 def expression(text: str) -> nodes.Expr | None:
     """The expression that stands in `{{ }}`; None for more than one, or none."""
+    if plain := _PLAIN_CALL.fullmatch(text):
+        name, *given = plain.groups()
+        constants: list[nodes.Expr] = [nodes.Const(it) for it in given if it is not None]
+        return nodes.Call(nodes.Name(name, "load"), constants, [], None, None)
     try:
         body = environment().parse("{{ " + text + " }}").body  # `{{-1}}` is 1
     except NOT_READ:
