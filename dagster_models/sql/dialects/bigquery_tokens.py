@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 
-from sqlglot import TokenType
+from sqlglot import Token, TokenType
 
 from dagster_models.sql.rewriting.token_rewriter import NAMES, TEXTS, TokenRewriter, TokenRules
 
 #: A name with dashes, as BigQuery takes it without back-ticks.
 _DASHED = re.compile(r"[^\W\d]\w*(-\w+)*(\.\w+(-\w+)*)*")
+
+_READS = (TokenType.FROM, TokenType.JOIN)
+_RAW_BYTES = ("rb", "br")
 
 
 def _words(rewriter: TokenRewriter, index: int) -> int:
@@ -17,7 +21,7 @@ def _words(rewriter: TokenRewriter, index: int) -> int:
     two of three parts: sqlglot knows it, but loses the places."""
     token = rewriter.tokens[index]
     following = rewriter.tokens[index + 1] if index + 1 < len(rewriter.tokens) else None
-    if token.token_type == TokenType.VAR and token.text.lower() in ("rb", "br"):
+    if token.token_type == TokenType.VAR and token.text.lower() in _RAW_BYTES:
         touches = following is not None and following.start == token.end + 1
         return 1 if touches and rewriter.kind(index + 1) in TEXTS else 0
     if token.token_type != TokenType.IDENTIFIER or "." not in token.text:
@@ -36,7 +40,7 @@ def _words(rewriter: TokenRewriter, index: int) -> int:
 
 def _dashes(rewriter: TokenRewriter, index: int) -> int:
     """`from my-project-1.data.table-2`, without back-ticks."""
-    if rewriter.kind(index - 1) not in (TokenType.FROM, TokenType.JOIN):
+    if rewriter.kind(index - 1) not in _READS:
         return 0
     start = rewriter.tokens[index].start
     found = _DASHED.match(rewriter.text, start)
@@ -62,7 +66,7 @@ def _digits(rewriter: TokenRewriter, index: int) -> int:
     after_dot = (
         rewriter.touch(index - 2, index - 1, TokenType.DOT) and rewriter.kind(index - 2) in NAMES
     )
-    after_from = rewriter.kind(index - 1) in (TokenType.FROM, TokenType.JOIN) and taken == 2
+    after_from = rewriter.kind(index - 1) in _READS and taken == 2
     if not after_dot and not after_from:
         return 0  # `.5` is a dot and a number too
     token = rewriter.tokens[index]
@@ -71,10 +75,20 @@ def _digits(rewriter: TokenRewriter, index: int) -> int:
     return taken
 
 
-BIGQUERY_TOKENS = TokenRules(
-    {
-        _words: ("`", "rb'", 'rb"', "br'", 'br"'),
-        _dashes: ("-",),
-        _digits: tuple(f"{before}{digit}" for before in ".\n " for digit in range(10)),
-    }
-)
+def _places(text: str, tokens: Sequence[Token]) -> Iterator[int]:
+    """Where the rules above may find something: in nearly no text, though most have a dash and a
+    digit."""
+    before = None
+    for index, token in enumerate(tokens):
+        kind, reads = token.token_type, before in _READS
+        if (
+            kind == TokenType.IDENTIFIER
+            or (kind == TokenType.NUMBER and (reads or before == TokenType.DOT))
+            or (kind == TokenType.VAR and token.text.lower() in _RAW_BYTES)
+            or (reads and (name := _DASHED.match(text, token.start)) and "-" in name[0])
+        ):
+            yield index
+        before = kind
+
+
+BIGQUERY_TOKENS = TokenRules(placed=(_words, _dashes, _digits), places=_places)

@@ -32,7 +32,8 @@ def prepare(
 
     at_words = {**said(RULES_OF_ALL), **said(of_dialect.at_words)}
     rules = [*said(of_dialect.by_words), *(of_dialect.wider if wider else ())]
-    places = _places(tokens, at_words)
+    places = _places(tokens, at_words).union(of_dialect.places(text, tokens))
+    at_places = (*at_words, *of_dialect.placed, *rules)
     if not rules and not places:  # nearly every text
         return Prepared(tokens)
 
@@ -46,7 +47,7 @@ def prepare(
             continue
         rewriter.copy(done, index)
         rewriter.close(index)
-        of_here = (*at_words, *rules) if index in places else rules
+        of_here = at_places if index in places else rules
         taken = next((n for rule in of_here if (n := rule(rewriter, index))), 0)
         rewriter.passed(index, index + taken)
         done = index + taken

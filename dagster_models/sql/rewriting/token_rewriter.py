@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -202,18 +202,25 @@ Rule: TypeAlias = Callable[[TokenRewriter, int], int]
 """Looks at the token at an index and returns how many tokens it has replaced, 0 for none."""
 
 
+def _nowhere(text: str, tokens: Sequence[Token]) -> tuple[int, ...]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class TokenRules:
     """The token rules of a dialect.
 
     ``by_words``: rule -> words in lower case; a text that holds none of them is not affected by
     the rule. ``at_words``: the same of rules that look at tokens which are one of these words,
-    whatever the case, and at no others. ``wider``: rules for texts that the parser has refused.
+    whatever the case, and at no others. ``placed``: rules that look at no tokens but those whose
+    indexes ``places`` yields. ``wider``: rules for texts that the parser has refused.
     """
 
     by_words: Mapping[Rule, tuple[str, ...]] = field(default_factory=dict)
     at_words: Mapping[Rule, tuple[str, ...]] = field(default_factory=dict)
     wider: tuple[Rule, ...] = ()
+    placed: tuple[Rule, ...] = ()
+    places: Callable[[str, Sequence[Token]], Iterable[int]] = _nowhere
 
 
 NO_TOKEN_RULES = TokenRules()
