@@ -116,23 +116,12 @@ class Renderer:
     def called(self, name: str, arguments: Sequence[Any], node: DbtNode, seen: Seen) -> Any:
         """The value of an expression that is a call with constants, which need not be compiled.
         Raises NotImportable."""
-        of_node = self._relations_of(node).get(name)
-        if of_node is not None:  # most texts ask for nothing else, and need no context
-            return self.guarded(lambda: of_node(*arguments))
+        relation = {"ref": self._ref, "source": self._source}.get(name)
+        if relation is not None and name not in self.macros.visible(node.package):
+            # most texts ask for nothing else, and need no context
+            return self.guarded(lambda: relation(node)(*arguments))
         context = self.context(node, False, seen)
         return self.guarded(lambda: context[name](*arguments))
-
-    def this(self, node: DbtNode, seen: Seen) -> Any:
-        """The value of `this`."""
-        if "this" not in self.macros.visible(node.package):
-            return self._this(node.unique_id)
-        return self.context(node, False, seen)["this"]
-
-    def _relations_of(self, node: DbtNode) -> dict[str, Callable[..., Any]]:
-        """`ref` and `source`, where no macro has the name."""
-        visible = self.macros.visible(node.package)
-        made = {"ref": self._ref(node), "source": self._source(node)}
-        return {name: it for name, it in made.items() if name not in visible}
 
     def render_test(self, node: DbtNode, seen: Seen) -> str:
         """The query of a test. The arguments of a generic one are rendered before. Raises

@@ -145,7 +145,7 @@ class _Writing:
             raise NotPlain(f"{sorted(bad)[0]}()" if call else _shown(text))
         if isinstance(tree, nodes.Name) and tree.name == "this":
             written = self.renderer.placeholders.written(self.node.unique_id)
-            rendered = str(self.renderer.this(self.node, self.seen))
+            rendered = str(self.renderer.context(self.node, False, self.seen)["this"])
             self._add(SourceText(written, rendered, rendered))
             return
         value = _value(text, call, self.node, self.renderer, self.seen)
