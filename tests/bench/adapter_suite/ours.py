@@ -27,7 +27,7 @@ from typing import Any
 import dagster
 
 from dagster_models.cli import import_dbt, main
-from dagster_models.cli.checks import result_of
+from dagster_models.cli.checks import outcome_of, result_of
 from dagster_models.cli.checks import select as selected_checks
 from dagster_models.cli.project import load, project_of
 from dagster_models.compilation.sql_text import relation_for
@@ -250,7 +250,8 @@ class Command:
         try:
             with connect(warehouse_address(project, target)) as session:
                 for step in selected_checks(project, options):
-                    result = result_of(session, TargetStep(project, step, target, builds=False))
+                    checked = TargetStep(project, step, target, builds=False)
+                    result = result_of(checked, outcome_of(session, checked))
                     found = {it.name: it for it in result.checks}
                     for it in step.checks:  # without a result its step has failed as a whole
                         yield str(it.model), it.name, found.get(it.name), result
