@@ -30,6 +30,7 @@ from dagster_models.dbt.text.model_text import Way
 from dagster_models.dbt.writing import FOLDER, WrittenFiles, write_files
 from dagster_models.errors import Problem, ProjectError, SelectionError
 from dagster_models.pages.dbt_import import import_page
+from dagster_models.project.drafts.kept import KeptDrafts
 from dagster_models.project.first_project import DEFINITIONS
 from dagster_models.project.problems import errors_of
 from dagster_models.util.atomic_file import replace_file
@@ -196,13 +197,15 @@ def _trial_load(folder: Path) -> Errors:
     """What writes the files of a project there, loads it, and returns the first error of each file
     that does not load. What an earlier call has read is not read again."""
     texts: Mapping[Any, Any] = {}  # those of the project, see load()
+    drafts = KeptDrafts()
 
     def errors_in(files: Mapping[str, str | bytes]) -> dict[str, str]:
         nonlocal texts
         write_files(folder, files, accept=False)
         problems: Sequence[Problem]
         try:
-            project = load(folder, columns=False, whole=False, errors_only=True, texts=texts)
+            known = {"texts": texts, "drafts": drafts}
+            project = load(folder, columns=False, whole=False, errors_only=True, **known)
         except ProjectError as error:
             problems = error.problems
         else:

@@ -111,13 +111,15 @@ def import_project(
 @dataclass(frozen=True, slots=True)
 class _Texts:
     """The text and the header of each model and snapshot, by its unique_id, and what renders the
-    other texts."""
+    other texts. ``written``: the path of a model's file -> its whole header and the file, as the
+    second import of a project changes few of them."""
 
     of: Mapping[str, ModelText]
     headers: Mapping[str, ImportedHeader]
     others: PartTexts
     kept: KeptTemplates
     remarks: tuple[Remark, ...] = ()
+    written: dict[str, tuple[dict[str, Any], str]] = field(default_factory=dict)
 
 
 def _kept(manifest: Manifest, options: ImportOptions, names: NodeNames) -> KeptTemplates:
@@ -170,6 +172,7 @@ class _Importing:
         unloadable: Mapping[str, str],
     ) -> None:
         self.manifest, self.names, self.texts = manifest, names, texts.of
+        self.written = texts.written
         self.dialect = _dialect(manifest)
         rendering, self.kept, self.own_target = texts.others, texts.kept, options.target_values
         self.files: dict[str, str | bytes] = dict(texts.kept.files)
@@ -250,13 +253,20 @@ class _Importing:
         if disabled:
             self.files |= disabled_files(node, path, why)
         else:
-            self.files[path] = model_file(path, self._header(node, text), text.sql)
+            self.files[path] = self._file(path, self._header(node, text), text.sql)
             if path.endswith(".py"):
                 self.files[MODULE] = MODULE_TEXT
         remarks = tuple((it.weight.value, it.what) for it in self.remarks[node.unique_id])
         self.models.append(
             ReportedModel(node.unique_id, path, text.way, why, text.frozen, remarks, disabled)
         )
+
+    def _file(self, path: str, header: dict[str, Any], sql: str) -> str:
+        if (known := self.written.get(path)) is not None and known[0] == header:
+            return known[1]
+        file = model_file(path, header, sql)
+        self.written[path] = header, file
+        return file
 
     def _header(self, node: DbtNode, text: ModelText) -> dict[str, Any]:
         values = dict(self.beside.headers[node.unique_id].values)

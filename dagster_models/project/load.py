@@ -23,6 +23,7 @@ from dagster_models.project.described import read_described
 from dagster_models.project.drafts.checks import check_queries, check_uses
 from dagster_models.project.drafts.draft import DraftContext, NameUse
 from dagster_models.project.drafts.drafts import make_drafts, parse_when_asked
+from dagster_models.project.drafts.kept import KeptDrafts
 from dagster_models.project.drafts.templates import refuse_without_setting, rendered
 from dagster_models.project.ephemeral import taken_out
 from dagster_models.project.files import ProjectFiles, module_reader, read_file, read_files
@@ -54,6 +55,7 @@ def load(
     render_templates: RenderTemplates,
     sources: Sequence[Source] = (),
     texts: Mapping[Text, ParsedSql] | None = None,
+    drafts: KeptDrafts | None = None,
     environ: Mapping[str, str] | None = None,
     columns: bool = True,
     errors_only: bool = False,
@@ -67,14 +69,13 @@ def load(
     Args:
         run_sql_function, render_templates: run users' code. The load itself runs none.
         sources: the tables of other Dagster assets, with ``asset_key`` set, of which some are read.
-        texts: ``Project.texts`` of an earlier load, so that no text is parsed twice.
+        texts, drafts: ``Project.texts`` and drafts of an earlier load, so that none is made twice.
         environ: fills in ``${NAME}`` of targets (default: the process's environment).
         columns: find out each step's columns and their lineage too, which is half of the work.
         errors_only: for its problems alone: it has no code versions, and no text is cached.
         unknown_columns: overrides the project file's own setting.
-        whole: whether an error of one file is one of the whole project. If False, each error of a
-            other file than the project file is kept in ``Project.warnings``, and by the steps and
-            sources that have it: what the others say is still right. None: as ``load:`` says.
+        whole: whether an error of one file is one of the whole project. If False, ``warnings`` and
+            the steps and sources keep those of other files. None: as ``load:`` says.
         target_path: the folder of the caches (default: the project's own).
         given: values of variables, which go before all others.
 
@@ -92,12 +93,12 @@ def load(
         built, seen = remembered(folder), models_seen(folder)
         ahead = Ahead(settings, (*declared, *sources), built) if columns else None
         parse_all = parse_when_asked if errors_only else reader.parse_all
-        drafts, checks = make_drafts(of_steps, context, parse_all, ahead)
-        blame = Blame(report.problems, drafts, of_steps, context.described)
+        made, checks = make_drafts(of_steps, context, parse_all, ahead, drafts)
+        blame = Blame(report.problems, made, of_steps, context.described)
         former = () if target_path else {*built, *seen}  # later ones were never models of this one
         how = (settings.unknown_references, report, former, uses, attached_names(settings.targets))
         unread = {} if whole else context.described.unread(report.problems)  # or it is enough
-        steps, known = link(drafts, checks, declared, sources, *how, unread)
+        steps, known = link(made, checks, declared, sources, *how, unread)
         level = unknown_columns or settings.unknown_columns
         tracing = TraceContext(settings.dialect, level, report, reader.trace) if columns else None
         steps, ephemerals = _with_columns(steps, known, built, tracing, blame, settings, report)

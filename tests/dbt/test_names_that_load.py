@@ -137,6 +137,28 @@ def test_what_does_not_load_is_disabled_with_the_reason(
     assert {it.path for it in errors_of(with_problems)} <= {"models/marts/reader.sql"}
 
 
+def test_a_check_that_reads_what_is_disabled_is_in_no_header(tmp_path: Path) -> None:
+    """The second import of a project, in which the model is disabled, keeps no file of the first
+    that says something else."""
+    lost, kept = "model.shop.orders", "model.shop.kept"
+    reads = {"to": "ref('orders')", "field": "x", "reads": [lost]}
+    manifest_of(
+        tmp_path / "shop",
+        sql("Orders"),
+        sql("orders", folder="other"),
+        sql("kept"),
+        dbt_test(kept, "not_null", "x"),
+        dbt_test(kept, "relationships", "x", **reads),
+        macros={f"macro.dbt.test_{it}": NOT_NULL for it in ("not_null", "relationships")},
+    )
+    code, report = imported(tmp_path / "shop")
+    assert (code, report["errors"]) == (0, {})
+    assert (tmp_path / "shop_models/models/marts/kept.sql").read_text() == (
+        "/* @model\nmaterialized: view\ncolumns:\n  x:\n    checks:\n    - not_null\n*/\n"
+        "select 1 as x\n"
+    )
+
+
 def test_what_it_prints_next_works_and_a_folder_is_one_of_a_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from dagster_models.project.ahead import Ahead
 from dagster_models.project.drafts.checks import draft_check
 from dagster_models.project.drafts.draft import CheckDraft, Draft, DraftContext
 from dagster_models.project.drafts.extras import with_extras
+from dagster_models.project.drafts.kept import KeptDrafts
 from dagster_models.project.drafts.python import draft_python, draft_script
 from dagster_models.project.drafts.python_checks import draft_python_check
 from dagster_models.project.drafts.seed import draft_seed
@@ -35,6 +36,7 @@ def make_drafts(
     context: DraftContext,
     parse_all: ParseAll,
     ahead: Ahead | None = None,
+    kept: KeptDrafts | None = None,
 ) -> tuple[list[Draft], list[CheckDraft]]:
     """The drafts of all steps and checks, in the order of their files."""
     sql = [place for place, file in enumerate(files) if file.ending == ".sql" and file.data]
@@ -42,11 +44,13 @@ def make_drafts(
     others = sorted(set(range(len(files))).difference(sql))
     if ahead is not None:
         ahead.expect([files[place] for place in sql], [files[place] for place in others])
+    if kept is not None:
+        kept.begin(files, context)
     made: dict[int, Draft | CheckDraft | None] = {}
     read = ((sql[at], at) for at in parse_all(context.texts, texts, ahead))
     for place, at in chain(((place, None) for place in others), read):
-        draft = _draft_of(files[place], context)
-        draft = with_extras(draft, context) if isinstance(draft, Draft) else draft
+        file = files[place]
+        draft = kept.draft(file, context, _draft_of) if kept else _draft_of(file, context)
         made[place] = draft
         if ahead is not None:
             ahead.drafted(draft.step if isinstance(draft, Draft) else None, at)
@@ -59,6 +63,11 @@ def make_drafts(
 
 
 def _draft_of(file: ProjectFile, context: DraftContext) -> Draft | CheckDraft | None:
+    draft = _bare_draft_of(file, context)
+    return with_extras(draft, context) if isinstance(draft, Draft) else draft
+
+
+def _bare_draft_of(file: ProjectFile, context: DraftContext) -> Draft | CheckDraft | None:
     if not file.data:
         return _draft_unread(file, context)
     if file.folder == "checks":
