@@ -3,6 +3,7 @@ and not by the step that builds them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from dagster_models.core.checks import Check
@@ -37,10 +38,11 @@ def refused_names(step: Step, target: Target) -> Iterator[Problem]:
         ):
             if why := why_not(name):
                 yield problem(_wrong(name, what, target, why), place_of(key, step), fix)
-    if why_no_column is not None:
+    if why_no_column is not None and step.kind in ("sql", "seed"):
         for name, _ in step.trace.schema.columns:
-            if why := why_no_column(name):
-                yield problem(_wrong(name, "a column", target, why), _place_of(name, step), _COLUMN)
+            place = _place_of(name, step) if (why := why_no_column(name)) else None
+            if place is not None:
+                yield problem(_wrong(name, "a column", target, why), place, _COLUMN)
 
 
 def _warn_of_table(check: Check, target: Target, report: Report) -> None:
@@ -52,10 +54,17 @@ def _warn_of_table(check: Check, target: Target, report: Report) -> None:
         report(problem(what, check.location, "Give the check another `name:`.", "warning"))
 
 
-def _place_of(column: str, step: Step) -> Location:
-    """Where the text of a step has the column first; the step's own place if it is not there."""
-    at = -1 if step.sql_line else step.sql.find(column)
-    return step.location if at < 0 else step.place(step.sql.count("\n", 0, at) + 1)
+def _place_of(column: str, step: Step) -> Location | None:
+    """Where the text of a step has the column first. None for one that `*` takes from a source:
+    the source has it by another name than its YAML says, as the warehouse has none like that."""
+    if step.kind == "seed":
+        return step.location
+    found = re.search(rf"(?<![\w$]){re.escape(column)}(?![\w$])", step.sql, re.IGNORECASE)
+    if found is None:
+        return None
+    if step.sql_line:
+        return step.location
+    return step.place(step.sql.count("\n", 0, found.start()) + 1)
 
 
 def _wrong(name: str, what: str, target: Target, why: str) -> str:

@@ -73,6 +73,19 @@ def test_one_byte_less_is_taken_and_the_prefix_counts(tmp_path: Path) -> None:
     )
 
 
+def test_a_column_that_only_the_yaml_of_a_source_has_is_not_the_models(tmp_path: Path) -> None:
+    """The model can be built: the source has no such column, whatever its YAML says."""
+    files = {
+        "models/sources.yaml": "sources: [{name: raw, tables: [{name: t,"
+        f" columns: [{{name: {LONG}}}, {{name: b}}]}}]}}]",
+        "models/m/a.sql": "select * from raw.t",
+        "models/m/b.sql": f"select *,\nb as {LONG.upper()}x from raw.t",
+    }
+    (found,) = problems(tmp_path, "postgres", files)
+    assert (found.path, found.line) == ("models/m/b.sql", 2)
+    assert f"`{LONG}x` cannot be" in found.what
+
+
 def test_the_table_of_a_check_is_a_warning(tmp_path: Path) -> None:
     """Its rows are not stored, and what it finds counts. Beside a source nothing is stored."""
     name = "c" * 55  # failures_ has nine
