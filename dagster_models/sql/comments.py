@@ -17,16 +17,15 @@ def comments_before(text: str, tokens: Sequence[Token]) -> Iterator[tuple[int, l
     The number of tokens stands for the end of the text. A comment within a comment, which some
     dialects allow, ends the list of its place: what it is about cannot be seen.
     """
-    end = 0
-    for index in range(len(tokens) + 1):
-        start, end = end, tokens[index].start if index < len(tokens) else len(text)
+    ends = (0, *(token.end + 1 for token in tokens))
+    starts = (*(token.start for token in tokens), len(text))
+    for index, (start, end) in enumerate(zip(ends, starts, strict=True)):
         if (
             end - start > 1
             and not text[start:end].isspace()
             and (found := [*_comments(text, start, end)])
         ):
             yield index, found
-        end = tokens[index].end + 1 if index < len(tokens) else end
 
 
 def _comments(text: str, start: int, end: int) -> Iterator[slice]:

@@ -6,6 +6,7 @@ A list of what may, never of what may not: a statement that nobody thought of is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from sqlglot import exp
@@ -20,6 +21,7 @@ _FIX = (
 )
 
 
+@lru_cache(maxsize=256)  # a hook of a whole folder is a statement of each of its models
 def refuse_other_statements(text: str, dialect: str) -> None:
     """Raise SqlSyntaxError for a text that is not one statement which a rollback undoes."""
     source = TokenizedText(text, dialect)

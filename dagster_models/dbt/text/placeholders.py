@@ -9,6 +9,7 @@ within a literal or a longer name it is again what dbt writes.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -31,6 +32,7 @@ from dagster_models.sql.parse import parse_sql
 
 _RELATION = re.compile(r"zdbt(\d+)z")
 _VARIABLE = re.compile(r"zvar(\d+)z")
+_PLACEHOLDER = re.compile("zdbt|zvar")
 #: A whole name of a table: quoted or plain parts before the placeholder.
 _WHOLE = re.compile(
     rf"""(?<![\w"`.])(?:{PART}\s*\.\s*)*"""
@@ -231,7 +233,7 @@ class _Naming:
     def _filled(self, text: str, full: bool = False) -> str:
         of = layout(text, self.dialect)
         pieces, done = [], 0
-        for place, literal in _stretches(of, len(text)):
+        for place, literal in _stretches(of, text):
             inside = text[place]
             pieces.append(text[done : place.start])
             done = place.stop
@@ -239,8 +241,6 @@ class _Naming:
         return "".join([*pieces, text[done:]])
 
     def _plain(self, text: str, full: bool) -> str:
-        if _has_none(text):  # as nearly all stretches
-            return text
         if full_region := _FULL.fullmatch(text):
             inner = self._filled(full_region[1], full=True)
             return text[: full_region.start(1)] + inner + text[full_region.end(1) :]
@@ -263,8 +263,6 @@ class _Naming:
         return f"${it.name}" if full else f"/*${it.name}*/ {it.text}"
 
     def _literal(self, text: str, full: bool) -> str:
-        if _has_none(text):
-            return text
         whole = re.fullmatch(r"'zvar(\d+)z'", text)
         it = self.placeholders.variables_asked[int(whole[1])] if whole else None
         if it and _is_name(it.name) and isinstance(it.value, str) and "'" not in it.value:
@@ -280,33 +278,46 @@ def _named_ctes(text: str) -> Iterator[str]:
     """The word before each `as (`, or before the list of columns that stands there. It may also be
     one that names no CTE. (A pattern that begins with a name is tried at each word of a text.)"""
     for found in _AS.finditer(text):
-        before = text[: found.start()].rstrip()
-        if before.endswith(")"):
-            before = before[: before.rfind("(")].rstrip()
-        end = start = len(before) - before.endswith('"')
-        while start and (before[start - 1].isalnum() or before[start - 1] == "_"):
+        end = _behind_word(text, found.start())
+        if text[end - 1 : end] == ")":
+            opening = text.rfind("(", 0, end)
+            end = _behind_word(text, opening if opening >= 0 else end - 1)
+        end -= text[end - 1 : end] == '"'
+        start = end
+        while start and (text[start - 1].isalnum() or text[start - 1] == "_"):
             start -= 1
-        if start < end and not before[start].isdigit():
-            yield before[start:end]
+        if start < end and not text[start].isdigit():
+            yield text[start:end]
 
 
-def _stretches(of: Layout, length: int) -> Iterator[tuple[slice, bool]]:
-    """The text in stretches: literals, comments, and what is between these."""
+def _behind_word(text: str, end: int) -> int:
+    """Where the text before *end* ends without its last white space."""
+    while end and text[end - 1].isspace():
+        end -= 1
+    return end
+
+
+def _stretches(of: Layout, text: str) -> Iterator[tuple[slice, bool]]:
+    """What holds a placeholder, in the order of the text: literals, comments and what is between
+    these; and whether it is a literal."""
     special = sorted(
         [*((it, True) for it in of.literals), *((it, False) for it in of.comments)],
         key=lambda it: it[0].start,
     )
-    done = 0
-    for place, literal in special:
-        yield slice(done, place.start), False
-        yield place, literal
-        done = place.stop
-    yield slice(done, length), False
-
-
-def _has_none(text: str) -> bool:
-    """Whether no placeholder is in the text."""
-    return "zdbt" not in text and "zvar" not in text
+    starts, done = [it.start for it, _ in special], 0
+    for found in _PLACEHOLDER.finditer(text):
+        at = found.start()
+        if at < done:
+            continue  # in the stretch before
+        index = bisect_right(starts, at)
+        before = special[index - 1][0] if index else slice(0, 0)
+        if at < before.stop:
+            stretch = special[index - 1]
+        else:
+            end = starts[index] if index < len(starts) else len(text)
+            stretch = slice(before.stop, end), False
+        yield stretch
+        done = stretch[0].stop
 
 
 def _is_within(place: int, comments: Sequence[slice]) -> bool:
