@@ -27,6 +27,7 @@ from dagster_models.warehouses.mariadb import connect as connecting
 from dagster_models.warehouses.mariadb import records, staging, text
 from dagster_models.warehouses.mariadb import session as mariadb
 from dagster_models.warehouses.mariadb.errors import convert
+from dagster_models.warehouses.mariadb.target import MARIADB
 from mariadb_server import MariaServer, left_on, start_mariadb
 from systems import System, T, create, given_up, mariadb_system, session_of
 from tasks import sql_task
@@ -274,6 +275,18 @@ def test_what_it_cannot_do_is_refused(session: mariadb.MariaSession) -> None:
         create(session, "table", "select 1 as n", Relation("s", name))
         assert session.there([Relation("s", name)]) == [Relation("s", name)]
     assert session.there([T]) == []  # T is another one
+
+
+def test_the_load_reports_the_columns_that_the_server_refuses(
+    session: mariadb.MariaSession,
+) -> None:
+    why_not = MARIADB.why_no_column
+    assert why_not is not None
+    for name in ("n" * 64, "Ж" * 64, "n" * 65, "😀", "a "):
+        refuses = pytest.raises(WarehouseError) if why_not(name) else contextlib.nullcontext()
+        with refuses:
+            create(session, "table", f"select 1 as `{name}`", T)
+    assert [why_not(name) for name in ("n" * 64, "Ж" * 64)] == ["", ""]
 
 
 @nightly
