@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import OrderedDict
 
@@ -15,16 +16,20 @@ class KnownRecords:
     """EventLogRecords by their texts. Any thread may use it.
 
     A text says all that its record holds, so whoever stored it last, the record is the right one.
+    Of the text, which takes some KiB too, a digest is kept.
     """
 
     def __init__(self, most: int = _MOST) -> None:
         self._most, self._lock = most, threading.Lock()
-        self._records: OrderedDict[str, EventLogRecord] = OrderedDict()
+        self._records: OrderedDict[bytes, EventLogRecord] = OrderedDict()
 
     def remember(self, text: str, record: EventLogRecord) -> None:
+        self._remember(_digest(text), record)
+
+    def _remember(self, digest: bytes, record: EventLogRecord) -> None:
         with self._lock:
-            self._records[text] = record
-            self._records.move_to_end(text)
+            self._records[digest] = record
+            self._records.move_to_end(digest)
             if len(self._records) > self._most:
                 self._records.popitem(last=False)
 
@@ -32,15 +37,20 @@ class KnownRecords:
         """The record of the *text* in an asset's row; None if the text is something else."""
         if not text:
             return None
+        digest = _digest(text)
         with self._lock:
-            record = self._records.get(text)
+            record = self._records.get(digest)
         if record is None:
             read = deserialize_value(text)
             if not isinstance(read, EventLogRecord):
                 return None
             record = read
-        self.remember(text, record)
+        self._remember(digest, record)
         return record
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
 
 
 #: Of this process, whichever storage asks.

@@ -70,7 +70,7 @@ def _exhaust(parked: Sequence[ParkedStep]) -> list[list[DagsterEvent]]:
         with one_commit(parked[0].context):
             for it in parked:
                 try:
-                    found.append(list(it.rest))
+                    found.append([_with_tags_of(it.start_event, event) for event in it.rest])
                 except BaseException as error:
                     raised.append(error)
     finally:
@@ -78,6 +78,14 @@ def _exhaust(parked: Sequence[ParkedStep]) -> list[list[DagsterEvent]]:
     if raised:
         raise raised[0]
     return found
+
+
+def _with_tags_of(start: DagsterEvent, event: DagsterEvent) -> DagsterEvent:
+    """The event, with the same dictionary of tags as *start* has. Dagster makes one for each event,
+    and keeps the events for the result of the run: these were a KiB of each step."""
+    if event.logging_tags != start.logging_tags:
+        return event
+    return event._replace(logging_tags=start.logging_tags)
 
 
 def trigger_hooks(context: StepExecutionContext, events: Sequence[DagsterEvent]) -> Iterator[Any]:

@@ -70,6 +70,7 @@ class TargetType:
     ``session_environment`` names the variables that sessions take their defaults from.
     ``why_no_name``: why a name can be none of a schema or relation there, "" if it can;
     ``why_no_column``: the same for a column. None: every name can.
+    ``process_environment``: variables that its process has unless the client has them already.
     ``needs_pandas``: whether its process may import pandas. pyarrow and drivers do so wherever it
     is installed, which takes 0.3 s and 70 MiB, and use it for nothing that is asked of them there.
     """
@@ -92,6 +93,7 @@ class TargetType:
     from_elsewhere: bool = False
     why_no_name: Callable[[str], str] | None = None
     why_no_column: Callable[[str], str] | None = None
+    process_environment: Mapping[str, str] = field(default_factory=dict)
     needs_pandas: bool = True
 
     def __str__(self) -> str:

@@ -45,6 +45,7 @@ from dagster_models.execution.loop import Run
 from dagster_models.execution.options import chosen_target, options_of
 from dagster_models.execution.run_variables import given_variables
 from dagster_models.execution.step_functions import target_step_of
+from dagster_models.util.free_memory import give_back
 from dagster_models.util.gc_tuning import frozen_heap
 
 _OTHER_ASSETS_ONLY = (
@@ -156,6 +157,7 @@ class ModelsExecutor(Executor):
             except Exception as error:  # e.g. no such target; the console would not show it
                 print(f"The run cannot begin: {error}", file=sys.stderr)
                 raise
+            give_back()  # Dagster has just made, and thrown away, the texts of the job's snapshots
             return run.events()
 
         with frozen_heap(), open_event_log(plan_context):

@@ -90,14 +90,15 @@ def test_what_another_process_has_stored_is_read(tmp_path: Path) -> None:
     pooled.dispose()
 
 
-def test_the_last_ones_are_kept_and_no_more() -> None:
+def test_the_last_ones_are_kept_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     known = KnownRecords(most=2)
     records = {f"text {n}": dg.EventLogRecord(n, event("run", n)) for n in range(3)}
     for text, record in records.items():
         known.remember(text, record)
         known.record_of("text 0") if text == "text 1" else None  # now "text 1" is the oldest
-    assert [*known._records] == ["text 0", "text 2"]
-    assert known.record_of("text 2") is records["text 2"]
+    monkeypatch.setattr(module, "deserialize_value", lambda text: None)  # what has to be read
+    kept = [text for text in records if known.record_of(text) is records[text]]
+    assert kept == ["text 0", "text 2"]
 
 
 @pytest.mark.parametrize("text", ["", None])

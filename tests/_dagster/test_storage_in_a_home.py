@@ -11,7 +11,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from dagster import AssetKey, DagsterEventType, DagsterInstance, EventLogEntry, materialize
+from dagster import (
+    AssetKey,
+    DagsterEvent,
+    DagsterEventType,
+    DagsterInstance,
+    EventLogEntry,
+    materialize,
+)
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sql import get_alembic_config, run_alembic_downgrade
 
@@ -147,11 +154,12 @@ def test_steps_that_end_together_are_stored_together(
         seen.append(numbers(others, "run"))
         if number == 2:
             raise ValueError("of step 2")
-        yield number
+        yield end
 
-    steps = [ParkedStep(context, 0.0, None, ending(number)) for number in (1, 2, 3)]
+    start, end = (DagsterEvent(f"STEP_{it}", "a_job") for it in ("START", "SKIPPED"))
+    steps = [ParkedStep(context, 0.0, start, ending(number)) for number in (1, 2, 3)]
     pooled.store_event(event("run", 0))
-    assert exhaust(steps[:1]) == [[1]]
+    assert exhaust(steps[:1]) == [[end]]
     with pytest.raises(ValueError, match="of step 2"):
         exhaust(steps[1:])
     assert seen == [[0], [0, 1], [0, 1]]

@@ -19,6 +19,7 @@ from dagster._core.definitions.reconstruct import ReconstructableRepository
 from addresses import duckdb_at
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.warehouse_address import WarehouseAddress
+from dagster_models.definitions import executor
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.execution.runners import python_workers, sql_sessions
 from dagster_models.execution.runners.event_queue import EventQueue
@@ -225,18 +226,31 @@ def test_the_first_tasks_get_the_sessions_that_are_opened_ahead(
         assert len(connecting.calls) == 3 if not fail else 4 <= len(connecting.calls) <= 5
 
 
-def test_a_run_opens_sessions_ahead_for_the_steps_that_start_first(
+def test_what_a_run_does_before_its_first_steps_and_what_it_keeps_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It opens sessions ahead, gives back the memory that its creation took, and keeps one
+    dictionary of tags for all events of a step. One run shows all three."""
     project = make_project(tmp_path, {f"models/m/{it}.sql": "select 1 as n" for it in "abc"})
     connecting = Connecting()
     connecting.let.set()
     monkeypatch.setattr(sql_sessions, "connect", connecting)
+    stored: list[set[str]] = []
+    give_back = lambda: stored.append({kind for _, kind, _ in project.events()})  # noqa: E731
+    monkeypatch.setattr(executor, "give_back", give_back)
     repository = ReconstructableRepository.for_file(str(project.root / "definitions.py"), "defs")
     with dg.DagsterInstance.from_config(str(project.home)) as instance:
-        assert dg.execute_job(repository.get_reconstructable_job("test"), instance).success
+        result = dg.execute_job(repository.get_reconstructable_job("test"), instance)
+    assert result.success
     assert "connect-1" in connecting.calls, "one for each of its two slots"
     assert "connect-2" not in connecting.calls
+    (before,) = stored
+    assert "PIPELINE_START" in before
+    assert "STEP_START" not in before
+    start, *rest = [event for event in result.all_events if event.step_key == "m__a"]
+    assert start.event_type_value == "STEP_START"
+    assert {event.event_type_value for event in rest} >= {"ASSET_MATERIALIZATION", "STEP_SUCCESS"}
+    assert all(event.logging_tags is start.logging_tags for event in rest)
 
 
 def test_a_task_whose_session_went_to_another_one_does_not_wait_for_ever(

@@ -101,6 +101,7 @@ def _start(
 ) -> subprocess.Popen[bytes]:
     if address.type.file_setting:  # the path in the settings may be relative to our folder
         address = address.with_settings(**{address.type.file_setting: path})
+    environ = {**address.type.process_environment, **environ}
     fd = os.open(_log_path(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         child = subprocess.Popen(

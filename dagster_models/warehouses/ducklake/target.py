@@ -33,4 +33,5 @@ DUCKLAKE = TargetType(
     },
     identity=dsn.lake_identity,
     session_environment=DUCKDB.session_environment,
+    process_environment=DUCKDB.process_environment,
 )
