@@ -47,8 +47,19 @@ def test_kill_9_of_a_python_worker(tmp_path: Path, gate: Path) -> None:
 def test_python_code_that_swallows_the_interrupt_is_killed_after_its_grace(
     tmp_path: Path, gate: Path
 ) -> None:
-    swallow = "        try: signal.pause()\n        except KeyboardInterrupt: pass"
-    stubborn = BLOCKED.format(gate=str(gate)).replace("        signal.pause()", swallow)
+    stubborn = f"""
+import os, signal
+
+def model(warehouse):
+    warehouse.sql("select 1").fetchall()
+    while True:
+        try:  # around all of it: the interrupt may come as soon as the pid is read
+            with open({str(gate)!r}, "w") as file:
+                file.write(str(os.getpid()))
+            signal.pause()
+        except KeyboardInterrupt:
+            pass
+"""
     project = make_project(tmp_path, {"models/stuck.py": stubborn})
     process = project.start({"cancel_grace_seconds": 0.5})
     pid = int(gate.read_text())
