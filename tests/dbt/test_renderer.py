@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from jinja2 import Environment
@@ -16,6 +17,7 @@ from dagster_models.dbt.project.names import NodeNames
 from dagster_models.dbt.text.context import Seen
 from dagster_models.dbt.text.errors import NeedsWarehouse, NotImportable
 from dagster_models.dbt.text.graph import IndexedEntries
+from dagster_models.dbt.text.macros import Macros
 from dagster_models.dbt.text.placeholders import Placeholders
 from dagster_models.dbt.text.renderer import Renderer
 from dagster_models.dbt.text.template import environment
@@ -152,6 +154,20 @@ def test_a_package_sees_the_macros_of_the_project(tmp_path: Path) -> None:
     renderer = renderer_of(manifest(tmp_path, package_name="util"))
     node = renderer.manifest.nodes["model.shop.orders"]
     assert renderer.render("{{ shown() }}{{ shop_only() }}", node, False, Seen()) == "hidden2"
+
+
+def test_a_macro_is_looked_for_once_in_each_package_that_has_its_name(tmp_path: Path) -> None:
+    macros = {
+        f"macro.{it}.default__f": f"{{% macro default__f() %}}{it}{{% endmacro %}}"
+        for it in ("one", "two")
+    }
+    renderer = renderer_of(manifest_of(tmp_path, ORDERS, macros=macros))
+    text = "{{ adapter.dispatch('f', 'one')() }}{{ adapter.dispatch('f', 'two')() }}"
+    node = renderer.manifest.nodes["model.shop.orders"]
+    with mock.patch.object(Macros, "_find", autospec=True, side_effect=Macros._find) as find:
+        for _ in range(2):
+            assert renderer.render(text, node, False, Seen()) == "onetwo"
+    assert find.call_count == 2
 
 
 @pytest.mark.parametrize(

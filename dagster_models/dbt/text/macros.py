@@ -62,6 +62,7 @@ class Macros:
         self.internals = internals
         self.spaces["dbt"] = Namespace(internals)
         self._visible: dict[str, dict[str, Any]] = {}
+        self._dispatched: dict[tuple[str, str, str | None], Callable[..., Any]] = {}
 
     def begin(self, context: Mapping[str, Any], shared: Mapping[str, Any]) -> None:
         """Render from now on with this context."""
@@ -84,7 +85,14 @@ class Macros:
         return self._visible[package]
 
     def dispatch(self, package: str, name: str, namespace: str | None) -> Callable[..., Any]:
-        """``adapter.dispatch``: the adapter's own macro, that of its parent, or the default."""
+        """``adapter.dispatch``: the adapter's own macro, that of its parent, or the default. The
+        macros are those of the manifest, so it is the same each time."""
+        asked = package, str(name), namespace
+        if asked not in self._dispatched:
+            self._dispatched[asked] = self._find(package, name, namespace)
+        return self._dispatched[asked]
+
+    def _find(self, package: str, name: str, namespace: str | None) -> Callable[..., Any]:
         order: tuple[str | None, ...] = (None,)
         if namespace in self._orders:
             order = self._orders[namespace]
