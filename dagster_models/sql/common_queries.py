@@ -22,13 +22,21 @@ from functools import lru_cache
 from sqlglot import TokenType
 
 from dagster_models.core.model import Reference
-from dagster_models.sql.dialects.known_functions import LETTERS, LETTERS_IN, WITHOUT_REPLACE
+from dagster_models.sql.dialects.known_functions import (
+    CALLS_AND_SUBSCRIPTS,
+    LETTERS,
+    LETTERS_IN,
+    WITHOUT_REPLACE,
+)
 from dagster_models.sql.rewriting.token_rewriter import Prepared
+from dagster_models.sql.suspects import may_name_table
 from dagster_models.sql.tokens import TokenizedText
+from dagster_models.sql.unknown_functions import is_unknown
 
 # --- the letters -------------------------------------------------------------------------------
 
 _NAME, _QUOTED, _MOMENT, _OTHER = "v", "V", "m", "?"
+_UNKNOWN = "@"  #: the name of a function that the parser does not know
 #: What may name a column as it is written. In some dialects, CURRENT_DATE is one to the parser.
 _NAMES = frozenset({_NAME, _MOMENT})
 _KINDS: Mapping[str, tuple[TokenType, ...]] = {
@@ -93,6 +101,8 @@ _KINDS: Mapping[str, tuple[TokenType, ...]] = {
     ":": (TokenType.DCOLON,),
     "(": (TokenType.L_PAREN,),
     ")": (TokenType.R_PAREN,),
+    "[": (TokenType.L_BRACKET,),
+    "]": (TokenType.R_BRACKET,),
     ",": (TokenType.COMMA,),
     ".": (TokenType.DOT,),
     ";": (TokenType.SEMICOLON,),
@@ -154,16 +164,20 @@ _PARENTHESES = {
         "7": ((f"{_TERM}(?:,{_TERM}){{1,2}}", "r"),),
         "8": ((f"{_VALUE}a[TCP]", "r"),),
         "9": ((f"{_VALUE},{_VALUE},{_VALUE}", "r"),),
+        _UNKNOWN: ((f"(?:{_VALUES})?", "r"),),
         "#": (("[vys](?:,s)?", "r"),),  # of a number, sqlglot does not know it
         "o": ((f"(?:p{_VALUES})?(?:{_ORDER})?", "g"),),
         "M": ((_VALUES, "Mz"), (_QUERY, "Mz")),
         "u": (("v(?:,v)*", "uz"),),
     }.items()
 }
-_INNERMOST = re.compile(r"([0-9#oMuv])?\(([^()]*)\)")
+_INNERMOST = re.compile(r"([0-9#@oMuv])?\(([^()]*)\)")
 _SIZED_TYPE = re.compile(r"C\(n(?:,n)?\)")
 _INTERVAL = re.compile(f"i[ns]([{_NAME}{_QUOTED}])")
 _CALLED = re.compile(r"v(?=\()")
+#: `schema.f(x)`, and `x[0]` or `x['key']`.
+_OF_SCHEMA = re.compile(r"(?:v\.){1,2}r")
+_SUBSCRIPT = re.compile(r"[vyrx](?:\[[ns]\])+")
 #: Behind AS, all but the type of a cast is a name: `select at::date as date from t`.
 _TYPE_AS_NAME = re.compile(r"(?<=a)[TC](?![(:)])")
 #: What is nested deeper is for the parser, which has a limit of its own.
@@ -176,8 +190,9 @@ _PLACE = re.compile(
 # --- the tables --------------------------------------------------------------------------------
 
 
-def tables_of(source: TokenizedText) -> tuple[Reference, ...] | None:
-    """The tables that a query reads, in the order of the text.
+def names_of(source: TokenizedText) -> tuple[tuple[Reference, ...], tuple[int, ...]] | None:
+    """The tables that a query reads, in the order of the text, and where the names stand of the
+    functions in it that the parser does not know.
 
     None if the text is not of the common form, or if only the tree says what a name in it means.
     """
@@ -187,7 +202,10 @@ def tables_of(source: TokenizedText) -> tuple[Reference, ...] | None:
     reading = _TableReading(source)
     for place in _PLACE.finditer(letters):
         reading.go_on(place)
-    return None if reading.is_unsure() else tuple(reading.tables)
+    if reading.is_unsure():
+        return None
+    calls = (it.start for it, of in zip(source.tokens, letters, strict=True) if of == _UNKNOWN)
+    return tuple(reading.tables), tuple(calls)
 
 
 def _letters(source: TokenizedText) -> str | None:
@@ -198,6 +216,8 @@ def _letters(source: TokenizedText) -> str | None:
         return None
     if "$" in letters and any(token.text == "@" for token in tokens):  # a variable or a stage
         return None
+    if "[" in letters and source.dialect.name not in CALLS_AND_SUBSCRIPTS:
+        return None
     if "9" in letters and source.dialect.name in WITHOUT_REPLACE:
         return None
     letters = _TYPE_AS_NAME.sub(_NAME, letters)
@@ -205,8 +225,16 @@ def _letters(source: TokenizedText) -> str | None:
         known = LETTERS_IN.get(source.dialect.name, LETTERS)
         changed = list(letters)
         for at in called:
-            changed[at] = known.get(tokens[at].text.lower(), _OTHER)
+            name = tokens[at].text.lower()
+            if name in known and letters[at - 1 : at] != ".":
+                changed[at] = known[name]
+            else:
+                changed[at] = _UNKNOWN if is_unknown(name, source.dialect.name) else _OTHER
         letters = "".join(changed)
+    if _UNKNOWN in letters and any(
+        token.token_type == TokenType.STRING and may_name_table(token.text) for token in tokens
+    ):
+        return None
     for interval in _INTERVAL.finditer(letters):
         # sqlglot takes `interval '1 day' day` for a mistake, and so it is, except as an alias.
         if interval[1] == _QUOTED or not tokens[interval.start() + 1].text.isdigit():
@@ -253,7 +281,8 @@ def _values(letters: str) -> str:
         if "c" not in letters or _OTHER in letters:
             break
         letters = _CASE.sub(_case, letters)
-    letters = letters.replace("v.v", "y").replace("$v", "x")
+    letters = _OF_SCHEMA.sub("r", letters).replace("v.v", "y")
+    letters = _SUBSCRIPT.sub("x", letters).replace("$v", "x")
     for step, becomes in _STEPS:
         letters = step.sub(becomes, letters)
     return letters

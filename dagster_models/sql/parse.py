@@ -18,7 +18,7 @@ from sqlglot.tokenizer_core import TokenType
 
 from dagster_models.core.model import Reference
 from dagster_models.errors import SqlSyntaxError
-from dagster_models.sql.common_queries import tables_of
+from dagster_models.sql.common_queries import names_of
 from dagster_models.sql.kept_case import kept_case
 from dagster_models.sql.nodes import unlink
 from dagster_models.sql.parsed import ParsedSql, Placeholder, Qualifier
@@ -63,15 +63,17 @@ def parse_sql(
 
 def parse_common(source: TokenizedText, *, normalize: bool = True) -> ParsedSql | None:
     """What ``parse_source`` would return, without a syntax tree; None if that takes one."""
-    tables = tables_of(source)
-    if tables is None:
+    found = names_of(source)
+    if found is None:
         return None
+    tables, calls = found
     return ParsedSql(
         references=tables,
         qualifiers=(),
         placeholders=tuple(source.placeholders()),
         normalized=source.normalized() if normalize else "",
         semicolons=source.trailing_semicolons(),
+        calls=tuple(call for _, call in _calls(source, calls)),
     )
 
 

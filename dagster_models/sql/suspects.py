@@ -42,6 +42,18 @@ class Given:
         yield from (c for c in self.columns if len(c) > 1 and not is_around(c[0]))
 
 
+def may_name_table(text: str) -> bool:
+    """Whether a function that makes one value may read a table by this text, unless it is one that
+    ``takes_a_name``."""
+    return ("." in text and _NAME.fullmatch(text) is not None) or (
+        _WHOLE_QUERY.match(text) is not None
+    )
+
+
+def takes_a_name(function: str) -> bool:
+    return _TAKES_A_NAME.fullmatch(function) is not None
+
+
 def makes_rows(node: exp.Anonymous) -> bool:
     """Whether the function is an item of a FROM list, `table(f(x))` among them."""
     parent = node.parent
@@ -58,7 +70,7 @@ def given_to(node: exp.Anonymous) -> Given:
     values = [item.expression if isinstance(item, _NAMED) else item for item in node.expressions]
     texts = [value.name for value in values if isinstance(value, exp.Literal) and value.is_string]
     if not makes_rows(node):
-        bare = _TAKES_A_NAME.fullmatch(node.name) is not None
+        bare = takes_a_name(node.name)
         found = (_split(text) for text in texts if _NAME.fullmatch(text))
         names = tuple(parts for parts in found if bare or len(parts) > 1)
         return Given(node.name, names, (), any(_WHOLE_QUERY.match(text) for text in texts))

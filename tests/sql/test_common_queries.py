@@ -15,7 +15,11 @@ import paths
 from common_texts import CommonTexts
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.sql.common_queries import WORDS
-from dagster_models.sql.dialects.known_functions import FUNCTIONS, FUNCTIONS_OF
+from dagster_models.sql.dialects.known_functions import (
+    CALLS_AND_SUBSCRIPTS,
+    FUNCTIONS,
+    FUNCTIONS_OF,
+)
 from dagster_models.sql.dialects.table import DIALECTS, dialect_of
 from dagster_models.sql.nodes import unlink
 from dagster_models.sql.parse import parse_common, parse_source
@@ -185,7 +189,10 @@ def test_random_texts_with_functions_of_a_dialect_are_read_as_with_a_tree(
     dialect: str, count: int
 ) -> None:
     random, common = Random(4), 0
-    for text in CommonTexts(random, ITS_FUNCTIONS[dialect]).texts(count):
+    unknown = (
+        {"@": ("f", "S.f", 'a."S".f', "to_iso8601")} if dialect in CALLS_AND_SUBSCRIPTS else {}
+    )
+    for text in CommonTexts(random, {**ITS_FUNCTIONS[dialect], **unknown}).texts(count):
         assert [*differences(text, dialect)] == []
         common += by_tokens(text, dialect) is not None
     assert 0 < common < count
@@ -299,4 +306,58 @@ def test_all_other_words_are_names_to_the_parser(dialect: str) -> None:
     texts = [re.sub(r"\bW\b", word, PLACES) for word in words]
     common = [text for text in texts if by_tokens(text, dialect) is not None]
     assert len(common) > 1000
+    assert [*(it for text in common for it in differences(text, dialect))] == []
+
+
+@pytest.mark.parametrize("dialect", sorted(CALLS_AND_SUBSCRIPTS))
+def test_unknown_functions_and_subscripts_take_no_tree(dialect: str) -> None:
+    text = (
+        "select f(x), s.f(), a.s.f(x, 1) over (order by y) n, t.x[0], y['k'][1]::int, f(f(x))[0]"
+        " from s.t where g('a b', 'c') in (select s.h(z) from u)"
+    )
+    found = by_tokens(text, dialect)
+    assert found is not None
+    assert [*differences(text, dialect)] == []
+    assert [".".join(it.parts).lower() for it in found.calls] == [
+        *("f", "s.f", "a.s.f", "f", "f", "g", "s.h")
+    ]
+
+
+@pytest.mark.parametrize("dialect", sorted(CALLS_AND_SUBSCRIPTS))
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("select f('raw.orders') from a", "select f('select x from b') from a"),
+        *("select to_regclass('orders') from a", "select pg_table_size(x) from a"),
+        *("select f(x => 1) from a", "select f(*) from a", "select f(x)(y) from a"),
+        *("select x[y] from a", "select [1] from a", "select x[1:2] from a", "select x[] from a"),
+        *("select s.lower(x) from a", "select * from f(x)", "select if(x, 1, 2) from a"),
+        *("select f(x y) from a", "select f(distinct x) from a", "select a.b.c.f(x) from a"),
+        *("select identifier('a') from b", 'select "f"(x) from a'),
+    ],
+)
+def test_what_such_a_call_may_read_is_for_the_parser(dialect: str, text: str) -> None:
+    assert by_tokens(text, dialect) is None
+
+
+#: A call in each place where a text may have one.
+_CALLS = """
+select W(x), W() as y, W(W(x, 'b'), null) + 1, case when W(x) then s.W(x, 1) end, W(x)[0],
+  a.s.W(x) over (partition by W(x) order by y) from a where W(t.x) > 1 group by W(x)
+"""
+_ONE_CALL = (
+    "select W(x) from a",
+    "select W() y from a",
+    "select s.W(x, 1) from a",
+    "select W(x)[0]",
+)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("dialect", sorted(CALLS_AND_SUBSCRIPTS))
+def test_all_other_words_are_functions_that_the_parser_does_not_know(dialect: str) -> None:
+    words = words_of_the_parser()
+    texts = [re.sub(r"\bW\b", word, it) for word in words for it in (_CALLS, *_ONE_CALL)]
+    common = [text for text in texts if by_tokens(text, dialect) is not None]
+    assert len(common) > 5000
     assert [*(it for text in common for it in differences(text, dialect))] == []

@@ -97,6 +97,10 @@ class CommonTexts:
         name = self.random.choice((name, name.upper()))
         if kind == "8":
             return f"{name}({given[0]} as {self.random.choice(_TYPES)})"
+        if kind == "@":  # an unknown one, perhaps of a schema, or a subscript
+            arguments = ", ".join(given[: self.random.randint(0, 3)])
+            made = self.random.choice((f"{name}({arguments})", self.column()))
+            return made + self.may("[0]", "['key'][1]::int", "::int")
         count = {"0": 0, "1": 1, "2": 2, "5": 1, "6": 1, "9": 3, "#": 1}.get(kind)
         if count is None:
             count = self.random.randint(1, 3)

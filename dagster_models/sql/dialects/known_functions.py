@@ -98,3 +98,5 @@ LETTERS_IN: Mapping[str, Mapping[str, str]] = {
 }
 #: Dialects in which the parser takes `replace(...)` for no call.
 WITHOUT_REPLACE = frozenset({"teradata"})
+#: Dialects in which calls of unknown functions and subscripts are read, too.
+CALLS_AND_SUBSCRIPTS = frozenset({"snowflake", "trino"})
