@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -124,9 +125,33 @@ def test_files_are_found_below_a_folder_of_any_name(
 
 def test_a_database_below_a_question_mark_is_refused_before_it_is_written(tmp_path: Path) -> None:
     (tmp_path / "a?b").mkdir()
-    with pytest.raises(WarehouseError, match="in a folder without it"):
+    with pytest.raises(WarehouseError, match=r"takes the `[?]` in .* for the start of parameters"):
         connect({"path": str(tmp_path / "a?b" / "w.duckdb")})
     assert not list((tmp_path / "a?b").iterdir())
+
+
+@pytest.mark.parametrize("name", ["a\\b/w.duckdb", "a\\b.duckdb"])
+def test_a_backslash_does_not_lead_to_a_database_of_another_folder(
+    tmp_path: Path, name: str
+) -> None:
+    """DuckDB 1 opens the file with that name; DuckDB 2 would open a/b..., so it is refused."""
+    path, other = tmp_path / name, tmp_path / name.replace("\\", "/")
+    for file, value in ((path, "asked for"), (other, "another")):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with duckdb.connect(str(tmp_path / "made.duckdb")) as connection:
+            connection.execute(f"create table t as select '{value}' as n")
+        (tmp_path / "made.duckdb").rename(file)
+    attached = {"shop": {"duckdb": str(path)}}
+    for settings, table in (
+        ({"path": str(path)}, "t"),
+        ({"path": str(tmp_path / "w.duckdb"), "attach": attached}, "shop.t"),
+    ):
+        with contextlib.ExitStack() as opened:
+            if not duckdb.__version__.startswith("1."):
+                opened.enter_context(pytest.raises(WarehouseError, match="for a slash"))
+            warehouse = connect(settings)
+            opened.callback(warehouse.close)
+            assert warehouse.session("s").query(f"select n from {table}")[1] == [("asked for",)]
 
 
 def test_a_step_is_published_without_pandas(tmp_path: Path) -> None:

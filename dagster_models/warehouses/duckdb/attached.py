@@ -26,6 +26,7 @@ from dagster_models.util.literal_paths import plain_folder, plain_path
 from dagster_models.util.runtime_files import temp_folder
 from dagster_models.util.secrets import without
 from dagster_models.warehouses.base import literal, quote
+from dagster_models.warehouses.duckdb.environment import path_of_database
 from dagster_models.warehouses.duckdb.errors import convert, held_by
 
 _FORMATS = {".parquet": "parquet", ".csv": "csv", ".csv.gz": "csv"}
@@ -94,7 +95,7 @@ class AttachedDatabases:
         if stamp == before:
             return
         if "duckdb" in entry:
-            self._replace(name, plain_path(entry["duckdb"]), again=before is not None)
+            self._replace(name, path_of_database(entry["duckdb"]), again=before is not None)
         elif "files" in entry:
             with _catalog_of(stamp, entry) as file:  # the stamp of files is their tables
                 self._replace(name, file, again=False)

@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+import duckdb
+
 from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.util.literal_paths import plain_folder
+from dagster_models.util.literal_paths import plain_folder, plain_path
 from dagster_models.warehouses.base import literal
 from dagster_models.warehouses.duckdb.target import DUCKDB
 
@@ -87,3 +89,24 @@ def _defaults(environment: tuple[tuple[str, str], ...]) -> tuple[str, str]:
         )
     time_zone, calendar = json.loads(done.stdout)
     return time_zone, calendar
+
+
+def path_of_database(path: str) -> str:
+    """The path by which DuckDB opens the database at *path*, and no other one.
+
+    DuckDB asks for the real path, also of a link. It takes a ``?`` in it for the start of
+    parameters; DuckDB 2 takes a backslash for a slash (measured with 2.0.1), and would open the
+    database of another folder. Raises WarehouseError, of kind INVALID_SETTINGS, for these.
+    """
+    misread = {"?": "the start of parameters"}
+    if not duckdb.__version__.startswith("1."):
+        misread["\\"] = "a slash"
+    real = os.path.realpath(path)
+    for character, meaning in misread.items():
+        if character in real:
+            raise WarehouseError(
+                ErrorKind.INVALID_SETTINGS,
+                f"DuckDB takes the `{character}` in {real} for {meaning}: let `path` lead to a file"
+                " without it in its name and in its folders'",
+            )
+    return plain_path(path)

@@ -22,7 +22,6 @@ from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import arrow_files as bulk
 from dagster_models.util.duckdb_types import exact
-from dagster_models.util.literal_paths import plain_path
 from dagster_models.util.seed_types import SeedType
 from dagster_models.warehouses.base import (
     Capabilities,
@@ -34,7 +33,7 @@ from dagster_models.warehouses.base import (
 from dagster_models.warehouses.duckdb import functions, records
 from dagster_models.warehouses.duckdb.attached import AttachedDatabases
 from dagster_models.warehouses.duckdb.columns import DuckDBColumns
-from dagster_models.warehouses.duckdb.environment import config_of, set_up
+from dagster_models.warehouses.duckdb.environment import config_of, path_of_database, set_up
 from dagster_models.warehouses.duckdb.errors import (
     NO_LINES,
     by_a_newer_one,
@@ -90,14 +89,9 @@ def connect(settings: Mapping[str, Any]) -> DuckDB:
     Raises WarehouseError, of kind "DatabaseInUse" when another process holds the file.
     """
     path = str(settings["path"])
-    if "?" in os.path.realpath(path):
-        raise WarehouseError(
-            ErrorKind.INVALID_SETTINGS,
-            f"DuckDB takes the `?` in {path} for the start of parameters: let `path` lead to a file"
-            " in a folder without it",
-        )
+    plain = path_of_database(path)
     try:
-        connection = duckdb.connect(plain_path(path), config=config_of(settings))
+        connection = duckdb.connect(plain, config=config_of(settings))
     except Exception as error:
         holder = held_by(error)
         if holder is None:
