@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -120,8 +121,8 @@ def new_stamp() -> Callable[[], str]:
 def test_another_version_of_what_reads_sql(
     package: str, file: Path, new_stamp: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = cache.version
-    monkeypatch.setattr(cache, "version", lambda name: "99" if name == package else real(name))
+    real = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "99" if name == package else real(name))
     new_stamp()
     assert read_entries(file) == {}
 

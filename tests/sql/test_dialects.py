@@ -117,6 +117,9 @@ def test_the_table_and_a_dialect_that_is_not_in_it() -> None:
 #: What project/trace.py asks, and tests/project/test_columns.py tests; and what project/contract.py
 #: asks, and tests/data/errors/contracts.txt and tests/warehouses/test_contracts.py test.
 ELSEWHERE = {"duckdb.columns_measured", "duckdb.type_identity", "postgres.type_identity"}
+#: The advice of an error, and what the rows of unit tests may hold: tests/project/test_problems.py
+#: and tests/project/test_unit_test_files.py.
+ELSEWHERE |= {"duckdb.nul_character", "duckdb.nested_literals"}
 #: What only saves an import has the same answer; tests here and in test_start.py.
 ELSEWHERE |= {"duckdb.plain_types"}
 
