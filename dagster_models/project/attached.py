@@ -128,7 +128,7 @@ def _text(node: YamlNode) -> str:
 
 
 def _path(text: str, kind: str, root: str, place: Location) -> str:
-    if text.startswith(":") or "://" in text:
+    if not text or text.startswith(":") or "://" in text:  # empty: the folder of the project
         fix = "Name a file or folder of this machine."
         raise BadValue(f"{text!r} is not a path", place, fix)
     if names_in(text):

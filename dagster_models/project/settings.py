@@ -227,7 +227,7 @@ def target_path_of(node: YamlNode | None, root: str, environ: Mapping[str, str])
 
 def _target_path(written: str | None, root: str, environ: Mapping[str, str]) -> str:
     """The folder in which all is written that this package writes for the project, absolute."""
-    path = environ.get(TARGET_PATH_VARIABLE) or filled(written or "target", environ)
+    path = environ.get(TARGET_PATH_VARIABLE) or filled(written or "", environ) or "target"
     return os.path.normpath(os.path.join(root, os.path.expanduser(path)))
 
 

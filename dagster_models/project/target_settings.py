@@ -200,8 +200,9 @@ def _database_file(
     path: str | None, type_: TargetType, name: str, place: Location, root: str, report: Report
 ) -> str:
     example = f"`{type_.file_setting}: target/warehouse.{type_.name}`"
-    if path is None:
-        what = f"target `{name}` has no `{type_.file_setting}`"
+    if not path:
+        empty = "no" if path is None else "an empty"  # of a variable that is set to nothing
+        what = f"target `{name}` has {empty} `{type_.file_setting}`"
         report(problem(what, place, f"Add e.g. {example}."))
         return ""
     if path.startswith(":"):

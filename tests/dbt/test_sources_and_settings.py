@@ -320,6 +320,11 @@ def test_relative_paths_lead_to_the_files_that_dbt_has(tmp_path: Path) -> None:
         ("data/{{ env_var('N', 7) }}.duckdb", "../../shop/data/${N-7}.duckdb"),
         ("{{ env_var('DB', '/data/x.duckdb') }}", "${DB-/data/x.duckdb}"),
         ("{{ env_var('DB', '') }}", "${DB}"),
+        ("shop{{ env_var('S', '') }}.db", "../../shop/shop${S-}.db"),
+        ("{{ env_var('S', '') }}x.db", "${S:-../../shop/}x.db"),
+        ("{{ env_var('DIR', '') }}/x.db", "${DIR-}/x.db"),
+        ("{{ 'data/' ~ env_var('DB') }}", "../../shop/data/${DB}"),
+        ("{{- env_var('DB', 'x.db') -}}", "${DB-../../shop/x.db}"),
         ("{{ env_var('DB', target.name) }}", "${DB}"),
         ("{{ env_var('DB', 'a' ~ '.db') }}", "${DB}"),
         ("{{ env_var('DIR', 'data') ~ '/x.duckdb' }}", "${DIR-../../shop/data}/x.duckdb"),
@@ -349,6 +354,7 @@ def test_a_default_of_env_var_is_that_of_the_setting(
         "{{ env_var('DB', 'a') if var('x') else 'b' }}",
         "x/{{ env_var('DB') | upper }}.db",
         "{{ env_var('DB', 'a' ~ var('x')) ~ '.db' ~ var('y') }}",
+        "{{ env_var('DB') }}/{{ target.name ~ env_var('NAME') }}.db",
     ],
 )
 def test_a_text_that_is_lost_beside_a_variable_is_reported(tmp_path: Path, path: str) -> None:

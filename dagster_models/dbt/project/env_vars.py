@@ -10,6 +10,10 @@ from jinja2 import Environment, TemplateSyntaxError, nodes
 #: With its name. What else the expression computes is not read.
 ENV_VAR = re.compile(r"\{\{\s*env_var\(\s*['\"](\w+)['\"]\s*(?:,[^)]*)?\)[^}]*\}\}")
 
+_ASKS = re.compile(r"\{\{.*env_var\s*\(", re.DOTALL)
+_ALONE = re.compile(r"\A\$\{(\w+)-\}\Z")
+_NAME = re.compile(r"[^\W\d]\w*", re.ASCII)  # as those of settings
+
 #: Filters that leave a text as it is written.
 _CONVERSIONS = ("int", "float", "string", "as_bool", "as_native", "as_number", "as_text")
 #: What a default may not have, as `${NAME-default}` ends with it.
@@ -17,19 +21,19 @@ _MARKS = re.compile(r"[{}$]")
 
 
 def from_environment(value: Any) -> Any:
-    """dbt's `{{ env_var('X', 'default') }}` as `${X-default}`, and what `~` joins to it behind it:
+    """dbt's `{{ env_var('X', 'default') }}` as `${X-default}`, and what `~` joins to it beside it:
     the default counts where the variable is not set, and not where it is empty. Of any other
     expression (``is_computed``) the variable alone is left, without its default, so that somebody
-    has to say what it is."""
-    if not isinstance(value, str) or not ENV_VAR.search(value):
+    has to say what it is. So it is with an empty default, if nothing stands beside the variable."""
+    if not isinstance(value, str) or not _ASKS.search(value):
         return value
     written = _whole(value)
-    return ENV_VAR.sub(r"${\1}", value) if written is None else written
+    return ENV_VAR.sub(r"${\1}", value) if written is None else _ALONE.sub(r"${\1}", written)
 
 
 def is_computed(value: Any) -> bool:
     """Whether ``from_environment`` loses a part of the text."""
-    return isinstance(value, str) and bool(ENV_VAR.search(value)) and _whole(value) is None
+    return isinstance(value, str) and bool(_ASKS.search(value)) and _whole(value) is None
 
 
 def _whole(value: str) -> str | None:
@@ -59,11 +63,11 @@ def _variable(call: nodes.Call) -> str | None:
     if not isinstance(call.node, nodes.Name) or call.node.name != "env_var" or not call.args:
         return None
     name, *more = call.args
-    if not isinstance(name, nodes.Const) or not re.fullmatch(r"[^\W\d]\w*", str(name.value)):
+    if not isinstance(name, nodes.Const) or not _NAME.fullmatch(str(name.value)):
         return None
     default = [*more, *(it.value for it in call.kwargs if it.key == "default"), None][0]
     text = _text(default) if isinstance(default, nodes.Const) else None
-    return f"${{{name.value}-{text}}}" if text else f"${{{name.value}}}"
+    return f"${{{name.value}}}" if text is None else f"${{{name.value}-{text}}}"
 
 
 def _text(const: nodes.Const) -> str | None:

@@ -118,9 +118,14 @@ def _is_file(path: str) -> bool:
 def _from(start: str, path: str) -> str:
     """A path of dbt's as it begins at our folder. Of one that begins with a variable the default
     begins there; it is left if the variable has none."""
-    if (variable := VARIABLE.match(path)) and variable["default"]:
-        default = _from(start, variable["default"])
-        return f"${{{variable['name']}{variable['mark']}{default}}}{path[variable.end() :]}"
+    if (variable := VARIABLE.match(path)) and variable["default"] is not None:
+        name, mark, default = variable.group("name", "mark", "default")
+        rest = path[variable.end() :]
+        if default:
+            default = _from(start, default)
+        elif not rest.startswith("/"):  # `rest` begins there unless the variable says another
+            mark, default = ":-", os.path.join(start, "")
+        return f"${{{name}{mark}{default}}}{rest}"
     if os.path.isabs(path) or path.startswith(("~", "$", "{")):
         return path
     return os.path.normpath(os.path.join(start, path))
