@@ -61,8 +61,10 @@ def kept_templates(
     renderer = Renderer(manifest, placeholders, target, variables)
     theirs, refused = list[_InDbt](), dict[str, str]()
     for unique_id in select([*_nodes(manifest, names)], selection, None):
+        if (node := manifest.nodes[unique_id]).is_empty:
+            continue  # it is imported in no way, and reported as that
         try:
-            theirs.append(_in_dbt(manifest.nodes[unique_id], renderer))
+            theirs.append(_in_dbt(node, renderer))
         except (NotImportable, SqlSyntaxError) as error:
             refused[unique_id] = f"{NO_TEMPLATE}{error}"
     own = manifest.projects.get(manifest.project_name)
@@ -118,7 +120,7 @@ def _in_dbt(node: DbtNode, renderer: Renderer) -> _InDbt:
 
 def _nodes(manifest: Manifest, names: NodeNames) -> Iterator[Node]:
     for it in manifest.nodes.values():
-        if it.kind in ("model", "snapshot") and it.language == "sql" and not it.is_empty:
+        if it.kind in ("model", "snapshot") and it.language == "sql":
             place = names.places[it.unique_id]
             words, folder = (it.name, place.key.name, str(place.key)), place.key.schema
             tags = dict.fromkeys(it.tags, "")

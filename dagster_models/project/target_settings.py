@@ -81,6 +81,9 @@ def _read_target(
     _refuse_what_is_missing(settings, type_, name, place, report)
     for setting in type_.settings:
         if setting.kind == "path" and setting.name in settings:
+            if not settings[setting.name]:
+                what = f"target `{name}` has an empty `{setting.name}`"
+                report(problem(what, place, "Write a path, or delete the setting."))
             settings[setting.name] = _resolved(settings[setting.name], root)
     if type_.file_setting:
         path = _database_file(settings.get(type_.file_setting), type_, name, place, root, report)

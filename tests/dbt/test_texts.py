@@ -239,7 +239,9 @@ def test_an_empty_test_and_an_empty_template_are_passed_over(tmp_path: Path) -> 
         step("b", raw_code="\n"),
         {**alone, "raw_code": ""},
     )
-    found = import_project(manifest_of(tmp_path, *models), ImportOptions(keep_jinja="*"))
+    manifest = manifest_of(tmp_path, *models)
+    assert reported(import_project(manifest, ImportOptions(keep_jinja="b")), "b").way is Way.NONE
+    found = import_project(manifest, ImportOptions(keep_jinja="*"))
     assert (reported(found, "a").way, reported(found, "b").way) == (Way.TEMPLATE, Way.NONE)
     why = "the test alone: its file is empty, so dbt does not run it, either"
     assert ("test.shop.alone", "left out", why) in found.report.remarks

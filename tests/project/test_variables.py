@@ -197,14 +197,18 @@ def test_a_default_counts_where_the_variable_is_not_set(
 def test_a_variable_that_is_set_to_nothing_names_no_folder(tmp_path: Path) -> None:
     """An empty path would be the project's own folder: as a database, or for the caches."""
     of_dev = "{type: duckdb, path: '${DB-x.db}', attach: {files: {files: '${DIR-y}'}}}"
-    settings = f"name: p\ntarget_path: ${{TO-to}}\ntargets: {{dev: {of_dev}}}\n"
+    lake = "{type: ducklake, sqlite: '${META-m.sqlite}', data: '${DATA-lake}'}"
+    settings = (
+        f"name: p\ntarget: dev\ntargets: {{dev: {of_dev}, lake: {lake}}}\ntarget_path: ${{TO-to}}\n"
+    )
     root = write_project(tmp_path, {"dagster_models.yaml": settings, "models/a.sql": "select 1"})
     assert load(root, environ={"TO": ""}).target_path == str(root / "target")
     with pytest.raises(ProjectError) as raised:
-        load(root, environ={"DB": "", "DIR": ""})
+        load(root, environ={"DB": "", "DIR": "", "DATA": ""})
     assert [it.what for it in raised.value.problems] == [
         "target `dev` has an empty `path`",
         "`attach: files`: '' is not a path",
+        "target `lake` has an empty `data`",
     ]
 
 
