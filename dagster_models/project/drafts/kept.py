@@ -27,7 +27,8 @@ class KeptDrafts:
 
     def begin(self, files: Sequence[ProjectFile], context: DraftContext) -> None:
         """Begin a load of these files."""
-        said = context.settings, context.defaults, context.described, context.queries
+        settings = repr(context.settings)  # in which 1 is not true
+        said = settings, context.defaults, context.described, context.queries
         rests_on = said, [file.path for file in files]
         if rests_on != self._rests_on:
             self._rests_on, self._made = rests_on, {}
@@ -42,11 +43,17 @@ class KeptDrafts:
                 context.report(found)
             return kept[1]
         problems: list[Problem] = []
-        draft = make(file, replace(context, report=problems.append))
+        modules: list[str] = []
+
+        def read_module(path: str) -> str | None:
+            modules.append(path)
+            return context.read_module(path)
+
+        draft = make(file, replace(context, report=problems.append, read_module=read_module))
         for found in problems:
             context.report(found)
         # That of a kind of the project's own rests on the file of its class, too.
-        if isinstance(draft, Draft) and _is_model_in_sql(file) and not draft.step.kind_path:
+        if isinstance(draft, Draft) and _is_model_in_sql(file) and not modules:
             self._made[file.path] = file, draft, tuple(problems)
         return draft
 
