@@ -220,6 +220,8 @@ def _letters(source: TokenizedText) -> str | None:
         return None
     if "9" in letters and source.dialect.name in WITHOUT_REPLACE:
         return None
+    if ".9" in letters:  # a function of that name in a schema, which the project may define
+        return None
     letters = _TYPE_AS_NAME.sub(_NAME, letters)
     if called := [call.start() for call in _CALLED.finditer(letters)]:
         known = LETTERS_IN.get(source.dialect.name, LETTERS)

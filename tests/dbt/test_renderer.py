@@ -120,6 +120,21 @@ def test_a_text_changes_what_its_model_says_for_itself_alone(tmp_path: Path, cha
     assert node.given["config"]["materialized"] == "table"
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        *("model.pop('config')", "model.popitem()[1]", "model.copy().config"),
+        *("dict(model).config", "dict(model, x=1).config", "dict(**model).config"),
+    ],
+)
+def test_a_copy_of_what_its_model_says_is_its_own(tmp_path: Path, config: str) -> None:
+    last = "{% set _ = model.update({'config': model.pop('config')}) %}"
+    text = f"{last}{{% set c = {config} %}}{{% do c.update({{'x': 'mine'}}) %}}{{{{ c.x }}}}"
+    found, renderer = rendered(tmp_path, text)
+    assert found == "mine"
+    assert "x" not in renderer.manifest.nodes["model.shop.orders"].given["config"]
+
+
 def test_a_relation_is_dbts_own_where_it_is_no_table(tmp_path: Path) -> None:
     text, renderer = rendered(tmp_path, "select '{{ this }}' from {{ this }}")
     named = renderer.placeholders.named(text).text

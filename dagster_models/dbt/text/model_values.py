@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dagster_models.dbt.text.variables import own_copy
@@ -32,6 +32,22 @@ class ModelValues(dict[str, Any]):
             return self[key]
         except KeyError:
             return default
+
+    def __iter__(self) -> Iterator[str]:
+        """As a dict has it. Python copies a dict that has an iterator of its own item by item, in
+        `dict(model)` and `update(model)`, so that it asks ``__getitem__``."""
+        return super().__iter__()
+
+    def copy(self) -> dict[str, Any]:
+        return dict(self)
+
+    def pop(self, key: str, *default: Any) -> Any:
+        self.get(key)
+        return super().pop(key, *default)
+
+    def popitem(self) -> tuple[str, Any]:
+        self._copy_all()
+        return super().popitem()
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         return self[key] if key in self else super().setdefault(key, default)
