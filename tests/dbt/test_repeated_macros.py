@@ -64,6 +64,10 @@ _MACROS = {
     "macro.shop.of_file": "{% set seen_so_far = [] %}"
     f"{{% macro of_file() %}}{_OTHER['of_file']}{{% endmacro %}}",
     "macro.dbt.is_incremental": "{% macro is_incremental() %}{% endmacro %}",
+    "macro.shop.calls_around": "{% macro calls_around(more) %}"
+    "{% if more %}{{ called_within() }}{% for _ in [1] %}{{ target.schema }}{% endfor %}{% endif %}"
+    "{% endmacro %}",
+    "macro.shop.called_within": "{% macro called_within() %}{{ calls_around(0) }}{% endmacro %}",
     "macro.shop.counts": "{% macro counts(more) %}{{ inner() ~ more }}{% endmacro %}",
 }
 _PROJECT = "name: shop\nvars: {days: 3, items_days: 7, kinds: [new]}"
@@ -165,6 +169,14 @@ def test_the_macros_that_it_has_called_are_noted_each_time(shop: Manifest) -> No
         renderer.macros.called.clear()
         renderer.render("{{ settings().name }}", shop.nodes[of], False, Seen())
         assert renderer.macros.called == {"macro.shop.settings", "macro.shop.inner"}
+
+
+def test_what_is_asked_after_the_call_is_not_noted_for_the_next_text(shop: Manifest) -> None:
+    """Also if the macro has called its caller, which goes on in the same module."""
+    renderer, seen = _renderer(shop), Seen()
+    renderer.render("{{ calls_around(1) }}", shop.nodes["model.shop.orders"], False, Seen())
+    renderer.render("{{ called_within() }}", shop.nodes["model.shop.items"], False, seen)
+    assert seen.frozen == {}
 
 
 def test_both_readings_are_rendered_each_time_that_a_macro_asks_for_them(shop: Manifest) -> None:

@@ -77,7 +77,10 @@ class Recording(Mapping[str, Any]):
             own = _copied(value, set())
         except _NotCopied:
             return None
-        return RepeatedCall(own, self._names, self._asked, called) if self.is_whole else None
+        if not self.is_whole:
+            return None
+        # copies, as a macro that it has called and that is its caller, too, goes on asking here
+        return RepeatedCall(own, self._names.copy(), self._asked.copy(), called)
 
     def answered(self, name: str, how: Callable[..., Any], *arguments: Any) -> Any:
         """What the context's object of that name answers."""
