@@ -60,7 +60,8 @@ def shown(outcome: Outcome, secrets: Collection[str]) -> Outcome:
     if not secrets:
         return outcome
     checks = tuple(_shown_check(check, secrets) for check in outcome.checks)
-    return replace(outcome, error=_shown(outcome.error, secrets), checks=checks)
+    notes = tuple(without(note, secrets) for note in outcome.notes)
+    return replace(outcome, error=_shown(outcome.error, secrets), checks=checks, notes=notes)
 
 
 def _shown_check(check: CheckOutcome, secrets: Collection[str]) -> CheckOutcome:

@@ -72,6 +72,8 @@ def _nested(value: Any) -> exp.Expr:
     if isinstance(value, list):
         return exp.Array(expressions=[_nested(item) for item in value])
     if isinstance(value, dict):
+        if not value:  # no struct is without fields; JSON, maps and texts can be cast from this
+            return exp.ToMap(this=exp.Struct())
         fields = (
             exp.PropertyEQ(this=exp.to_identifier(name, quoted=True), expression=_nested(item))
             for name, item in value.items()

@@ -131,6 +131,8 @@ def test_values_within_values_that_have_no_cast_in_dbt_or_another_one() -> None:
         (["it's", "x\\y", "two\nlines"], "VARCHAR[]", ["it's", "x\\y", "two\nlines"]),
         ({"b": None}, "JSON", '{"b":null}'),
         ({}, "JSON", "{}"),
+        ({"a": {}}, "JSON", '{"a":{}}'),
+        ([{}], "MAP(VARCHAR, INTEGER)[]", [{}]),
     ):
         sql = cast_of(Cell(value, str(value), place), type_, "duckdb")
         with duckdb.connect() as session:

@@ -106,7 +106,7 @@ def path_of_database(path: str) -> str:
         if character in real:
             raise WarehouseError(
                 ErrorKind.INVALID_SETTINGS,
-                f"DuckDB takes the `{character}` in {real} for {meaning}: let `path` lead to a file"
-                " without it in its name and in its folders'",
+                f"DuckDB takes the `{character}` in {real} for {meaning}: let the path lead to a"
+                " file without it in its name and in its folders'",
             )
     return plain_path(path)
