@@ -35,6 +35,7 @@ def test_duckdbs_allocator_is_set_unless_the_client_has_set_it(
 ) -> None:
     (item,) = target_type("duckdb").process_environment.items()
     name, own = item[0], "dirty_decay_ms:2000"
+    monkeypatch.delenv(name, raising=False)
     for value, expected in ((None, item[1]), (own, own)):
         if value is not None:
             monkeypatch.setenv(name, value)
