@@ -204,8 +204,9 @@ def _trial_load(folder: Path) -> Errors:
         write_files(folder, files, accept=False)
         problems: Sequence[Problem]
         try:
-            known = {"texts": texts, "drafts": drafts}
-            project = load(folder, columns=False, whole=False, errors_only=True, **known)
+            project = load(
+                folder, columns=False, whole=False, errors_only=True, texts=texts, drafts=drafts
+            )
         except ProjectError as error:
             problems = error.problems
         else:

@@ -12,7 +12,7 @@ from dagster_models.project.problems import problem
 from dagster_models.project.unit_tests.reads import ColumnsRead
 from dagster_models.project.unit_tests.values import text_of
 from dagster_models.project.yaml.fields import BadValue
-from dagster_models.sql.fill_in import literal, quote
+from dagster_models.sql.fill_in import literal, nested_literal, quote
 from dagster_models.util.nearest import suggest
 
 
@@ -98,8 +98,6 @@ def cast_of(cell: Cell | None, type_: str, dialect: str) -> str:
 
 
 def _nested(cell: Cell, dialect: str) -> str:
-    from dagster_models.sql.written import nested_literal
-
     try:
         return nested_literal(cell.value, dialect)
     except TypeError as error:

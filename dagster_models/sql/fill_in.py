@@ -106,6 +106,14 @@ def literal(value: Any, dialect: str) -> str:
     return written(value, dialect)
 
 
+def nested_literal(value: Any, dialect: str) -> str:
+    """Return a list or a mapping, and what they hold, as a literal of a dialect that has these
+    (``Dialect.nested_literals``). Raises TypeError."""
+    from dagster_models.sql.written import nested_literal as written
+
+    return written(value, dialect)
+
+
 @lru_cache(maxsize=4096)  # each step asks for those of its own and of what it reads
 def quote(identifier: str, dialect: str) -> str:
     """Return a quoted identifier. Raises ValueError if it is empty or has a NUL character."""

@@ -20,8 +20,7 @@ def literal(value: Any, dialect: str) -> str:
 
 
 def nested_literal(value: Any, dialect: str) -> str:
-    """A list or a mapping, and what they hold, as a literal of a dialect that has these. Raises
-    TypeError."""
+    """As ``fill_in.nested_literal``. Raises TypeError."""
     return _nested(value).sql(dialect=dialect)
 
 

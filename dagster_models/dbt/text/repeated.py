@@ -57,7 +57,7 @@ class RepeatedCall:
         return True
 
     def result(self) -> Any:
-        """A value of the caller's own, which he may change."""
+        """A value of its own for each caller, which may change it."""
         return _copied(self.value, set())
 
 

@@ -109,7 +109,7 @@ class RowsReader:
             raise BadValue(what, node.place, fix) from None
 
     def _rows(self, node: YamlNode) -> GivenRows:
-        return _rows(node, nested=dialect_of(self.dialect).nested_literals)
+        return _given_rows(node, nested=dialect_of(self.dialect).nested_literals)
 
     def _query(self, text: str, node: YamlNode) -> GivenQuery:
         first = node.place.line + 1 if node.is_block else node.place.line
@@ -129,7 +129,7 @@ class RowsReader:
         return GivenQuery(node.place, text, first)
 
 
-def _rows(node: YamlNode, *, nested: bool) -> GivenRows:
+def _given_rows(node: YamlNode, *, nested: bool) -> GivenRows:
     """*nested*: a value may be a list or a mapping."""
     items = node.value if isinstance(node.value, list) else None
     if items is None:
