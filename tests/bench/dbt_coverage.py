@@ -29,6 +29,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dagster_models.dbt.project.manifest import read_manifest
+
 SHOWN = 3  #: reasons of each project
 WAYS = ("source", "rendered", "compiled", "none")
 HEAD = ("project", "models", "source text", *WAYS[1:3], "left", "parsed", "all")
@@ -108,8 +110,8 @@ def imported(folder: Path, into: Path) -> Coverage:
     if not done.stdout.startswith("{"):
         said = done.stderr.strip().splitlines() or ["nothing was printed"]
         return Coverage(cpu_seconds=seconds, refused=said[-1])
-    manifest = json.loads((folder / "target/manifest.json").read_text(encoding="utf-8"))
-    compiled = {name for name, it in manifest["nodes"].items() if it.get("compiled_code")}
+    nodes = read_manifest(folder).nodes  # in the folder that the project names
+    compiled = {name for name, it in nodes.items() if it.compiled_code}
     return counted(json.loads(done.stdout), compiled, seconds)
 
 

@@ -25,6 +25,9 @@ def test_the_ways_and_the_reasons_of_each_project(tmp_path: Path) -> None:
         step("odd", config={"materialized": "dictionary"}, **text),
         macros={"macro.dbt_utils.star": star},
     )
+    (tmp_path / "teams/shop/target").rename(tmp_path / "teams/shop/built")
+    with (tmp_path / "teams/shop/dbt_project.yml").open("a") as file:
+        file.write("\ntarget-path: built\n")
     (tmp_path / "teams/shop/dbt_packages/inner").mkdir(parents=True)
     (tmp_path / "teams/shop/dbt_packages/inner/dbt_project.yml").write_text("name: inner\n")
     (tmp_path / "other").mkdir()
